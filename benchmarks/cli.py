@@ -1,0 +1,236 @@
+"""`fuselip-bench`: run an encoder on the tasks, show and recompute results, check an encoder, look after the cache."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fuselip.core.console import Group, debug_option
+from fuselip.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RUN_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fuselip", prog_name="fuselip-bench")
+@debug_option
+def main() -> None:
+    """Honest numbers for multimodal encoders: every score with its interval, its chance level and its controls."""
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name an encoder, shared by `run` and `check`."""
+    for option in reversed(
+        [
+            click.option(
+                "--model", required=True, help="A name (see `list models`), package.module:attr, or ./file.py:attr."
+            ),
+            click.option(
+                "--model-arg",
+                "model_args",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="Passed to the encoder's class or factory.",
+            ),
+            click.option(
+                "--weights", help="auto, cc3m-mm, cc12m-mm, random, a PATH, or hf:REPO[@REV].  [default: auto]"
+            ),
+            click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]"),
+            click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="[default: fp32]"),
+            click.option(
+                "--compile", "compile_", is_flag=True, default=None, help="Compile the model (pays off in long runs)."
+            ),
+            click.option("--offline", is_flag=True, default=None, help="Never touch the network."),
+            debug_option,
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@model_options
+@click.option("--suite", help="A suite (see `list suites`).  [default: quick]")
+@click.option(
+    "--task", "tasks", multiple=True, help="A task or a pattern such as 'tgit/*'; may be given several times."
+)
+@click.option("--source", help="Other pictures: folder:DIR, csv:FILE, wds:PATTERN, photos, or a path.")
+@click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Where the paths of a CSV start.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many source images.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the questions drawn.")
+@click.option("--output", type=RUN_FOLDER, help="Write the run here; the same command again resumes it.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor write embeddings shared between runs.")
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "csv", "md", "latex"]), default="table", show_default=True
+)
+def run(
+    model: str,
+    model_args: tuple[str, ...],
+    weights: str | None,
+    device: str | None,
+    precision: str | None,
+    compile_: bool | None,
+    offline: bool | None,
+    suite: str | None,
+    tasks: tuple[str, ...],
+    source: str | None,
+    data_root: Path | None,
+    limit: int | None,
+    seed: int,
+    output: Path | None,
+    no_cache: bool,
+    format_: str,
+) -> None:
+    """Score an encoder on a suite or on tasks."""
+    from benchmarks.console import ConsoleListener
+    from benchmarks.evaluation import evaluate
+    from benchmarks.report import render
+
+    encoder = _encoder(model, model_args, weights, device, precision, compile_, offline)
+    with ConsoleListener() as listener:
+        listener.introduce(encoder)
+        evaluation = evaluate(
+            encoder,
+            suite,
+            tasks=tasks,
+            output=output,
+            source=source,
+            data_root=str(data_root) if data_root else None,
+            limit=limit,
+            seed=seed,
+            cache=not no_cache,
+            listener=listener,
+        )
+    click.echo(render(evaluation.summary, format_), nl=False)
+    if output:
+        click.echo(f"written to {output}", err=True)
+
+
+@main.command("list")
+@click.argument("what", type=click.Choice(["models", "tasks", "suites"]))
+@debug_option
+def list_(what: str) -> None:
+    """What there is: models, tasks or suites."""
+    from benchmarks.listing import LISTINGS
+
+    click.echo(LISTINGS[what](), nl=False)
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN", type=RUN_FOLDER)
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "csv", "md", "latex"]), default="table", show_default=True
+)
+@debug_option
+def show(run_folder: Path, format_: str) -> None:
+    """The results of a finished run."""
+    from benchmarks.report import render
+    from benchmarks.runs import RunFolder
+
+    click.echo(render(RunFolder(run_folder).summary(), format_), nl=False)
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN", type=RUN_FOLDER)
+@debug_option
+def rescore(run_folder: Path) -> int:
+    """Compute every number again from the predictions alone, and compare."""
+    from benchmarks.rescore import rescore as compute
+
+    checked = compute(run_folder)
+    for row in checked:
+        click.echo(str(row))
+    return 1 if any(row.difference for row in checked) else 0
+
+
+@main.command()
+@model_options
+def check(
+    model: str,
+    model_args: tuple[str, ...],
+    weights: str | None,
+    device: str | None,
+    precision: str | None,
+    compile_: bool | None,
+    offline: bool | None,
+) -> int:
+    """Does an encoder keep the contract? Says what is wrong and how to mend it."""
+    from benchmarks.testing import check as examine
+
+    findings = examine(_encoder(model, model_args, weights, device, precision, compile_, offline))
+    for finding in findings:
+        click.echo(str(finding))
+    return 1 if any(finding.status == "fail" for finding in findings) else 0
+
+
+@main.group()
+def cache() -> None:
+    """The embeddings kept between runs."""
+
+
+@cache.command("info")
+@debug_option
+def cache_info() -> None:
+    """Where the cache is, and what it holds."""
+    from fuselip.core.files import cache_home
+    from fuselip.core.store import usage
+
+    rows = usage(cache_home())
+    click.echo(f"{cache_home() / 'embeddings'}: {len(rows)} encoders, {sum(row[1] for row in rows) / 2**20:.1f} MiB")
+
+
+@cache.command("prune")
+@click.option("--max-size", default="0", show_default=True, help="Keep at most this much: bytes, or with K, M or G.")
+@debug_option
+def cache_prune(max_size: str) -> None:
+    """Delete embeddings, the least recently used first. Those of runs under way stay."""
+    from fuselip.core.files import cache_home
+    from fuselip.core.store import prune
+
+    deleted = prune(cache_home(), _bytes(max_size))
+    click.echo(f"deleted {len(deleted)} encoders' embeddings, {sum(size for _, size in deleted) / 2**20:.1f} MiB")
+
+
+def _encoder(
+    model: str,
+    model_args: tuple[str, ...],
+    weights: str | None,
+    device: str | None,
+    precision: str | None,
+    compile_: bool | None,
+    offline: bool | None,
+) -> Any:
+    """The encoder that the options name. Only options that were given are passed on."""
+    from benchmarks.encoders import resolve
+
+    given = {"weights": weights, "device": device, "precision": precision, "compile": compile_, "offline": offline}
+    return resolve(model, _pairs(model_args), **{key: value for key, value in given.items() if value is not None})
+
+
+def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        key, separator, rest = value.partition("=")
+        if not separator or not key:
+            raise UsageError(f"--model-arg {value!r} is not KEY=VALUE")
+        pairs[key] = rest
+    return pairs
+
+
+def _bytes(text: str) -> int:
+    scale = {"K": 2**10, "M": 2**20, "G": 2**30}.get(text[-1:].upper(), 1)
+    number = text[:-1] if scale > 1 else text
+    try:
+        return int(float(number) * scale)
+    except ValueError:
+        raise UsageError(f"--max-size {text!r} is not a size; write 500M or 2G") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""The types of evaluation: a Query ranks Candidates, a Prediction is kept of it, a Result is told of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from fuselip.core.types import Input, Scalar, content_hash
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One possible answer. Several inputs (80 prompts of a class) are pooled by normalise, mean, normalise."""
+
+    key: str
+    inputs: tuple[Input, ...]
+
+    @cached_property
+    def content(self) -> str:
+        """Hash of what is embedded; candidates that share it cannot be told apart and form one bundle."""
+        return content_hash(sorted(item.key for item in self.inputs))
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question. Answers are named by candidate key; the order of candidates means nothing.
+
+    `candidates` None means the task's whole gallery. `relevance` may be empty (answers held by a server).
+    `cluster` is the source image, the unit that intervals resample. `tags` feed the skill curves.
+    """
+
+    key: str
+    input: Input
+    relevance: Mapping[str, float]
+    candidates: tuple[str, ...] | None = None
+    exclude: frozenset[str] = frozenset()
+    group: str = ""
+    cluster: str = ""
+    tags: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def to_json(self) -> list[Any]:
+        return [
+            self.key,
+            self.input.key,
+            dict(self.relevance),
+            None if self.candidates is None else sorted(self.candidates),
+            sorted(self.exclude),
+            self.group,
+            self.cluster,
+            dict(self.tags),
+        ]
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Something of the source that is not part of the task, and why. Counted and shown, never silent."""
+
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The questions of a task, frozen: everything a score depends on is covered by `data_hash`."""
+
+    queries: tuple[Query, ...]
+    candidates: Mapping[str, Candidate]
+    skipped: tuple[Skip, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Independent of the order in which queries and candidates are listed."""
+        return content_hash(
+            [
+                sorted((query.to_json() for query in self.queries), key=lambda row: row[0]),
+                sorted([candidate.key, candidate.content] for candidate in self.candidates.values()),
+            ]
+        )
+
+    def pool(self, query: Query) -> list[Candidate]:
+        """The candidates a query ranks, sorted by content hash: an order that carries no information."""
+        keys = self.candidates.keys() if query.candidates is None else query.candidates
+        pool = [self.candidates[key] for key in keys if key not in query.exclude]
+        return sorted(pool, key=lambda candidate: (candidate.content, candidate.key))
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A row of the task table; no data, no imports: `loader` is "module:attr", called with a TaskContext."""
+
+    name: str
+    version: int
+    loader: str
+    description: str
+    metric: str = "hit@1"
+    modalities: str = "image+text -> image"
+    source: str = ""
+    citation: str = ""
+    licence: str = ""
+    unverified: bool = False
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """What the user chose about the data: which pictures, where they lie, how many, and whether to use the network."""
+
+    source: str = "photos"
+    data_root: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class TargetRank:
+    """Where one relevant bundle stands. `above`: bundles strictly above its tie group; `tied`: others in that group.
+
+    Targets with the same `above` share one tie group, which is drawn around the best of them; other groups lie wholly
+    above or below. `gain` is r/m: of the bundle's m entries r are relevant, and an encoder cannot choose among them.
+    """
+
+    key: str
+    above: int
+    tied: int
+    gain: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is kept of one query: enough to compute every metric, and its chance, again without the encoder.
+
+    `top`: (candidate key, score) in rank order, all of the pool up to 100 bundles, else the first 100 (`truncated`).
+    A bundle is named by its smallest key. `pool` counts bundles; `targets` holds every relevant one, best first, and
+    is empty where the answers are held by a server.
+    """
+
+    query: str
+    cluster: str
+    group: str
+    tags: Mapping[str, Scalar]
+    pool: int
+    targets: tuple[TargetRank, ...]
+    top: tuple[tuple[str, float], ...]
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval (95%).
+
+    `method`: "cluster bootstrap", "cluster bootstrap (few clusters)", "wilson", "wilson (one cluster)" or
+    "wilson (clusters agree)"; see `stats.estimate` for when each is used.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run says of one task; written as result.json. Numbers are unrounded shares in [0, 1].
+
+    `interval` is the method of (low, high); `n` counts scored queries; a control is None where it does not apply;
+    `metrics` is {name: {value, low, high, chance}} and holds the main `metric` too.
+    """
+
+    name: str
+    version: int
+    data_hash: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    interval: str
+    chance: float
+    n: int
+    clusters: int
+    controls: Mapping[str, float | None]
+    metrics: Mapping[str, Mapping[str, float]]
+    seconds: float
+    skills: Mapping[str, Any] = field(default_factory=dict)
+    skipped: Sequence[Mapping[str, str]] = ()
+    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+    @property
+    def normalised(self) -> float:
+        """0 at chance, 1 at perfect."""
+        return (self.value - self.chance) / (1 - self.chance) if self.chance < 1 else 0.0

@@ -1,0 +1,62 @@
+"""Source specs as written on a command line: `photos`, `folder:DIR`, `csv:FILE`, `wds:PATTERN`, or a bare path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datagen.sources.folder import Folder
+from datagen.sources.photos import Photos
+from datagen.sources.table import Table
+from datagen.sources.types import Source
+from datagen.sources.webdataset import WebDataset
+from fuselip.core.errors import UsageError
+from fuselip.core.plugins import did_you_mean
+
+KINDS = {
+    "photos": "the photos bundled with scikit-image and scikit-learn, whole and in tiles",
+    "photos:quick": "five of those photos, whole",
+    "folder:DIR": "images in a folder and its subfolders",
+    "csv:FILE": "a CSV file with the columns path,caption",
+    "wds:PATTERN": "webdataset tars, e.g. 'wds:cc3m-{0000..0009}.tar'",
+}
+
+
+def open_source(spec: str, data_root: str | None = None) -> Source:
+    """The source that `spec` names. Relative paths start at `data_root` (default: the working directory).
+
+    For a CSV, `data_root` is also the folder its paths are relative to. Raises UsageError for an unknown spec,
+    UserError where what it names is missing.
+    """
+    root = Path(data_root) if data_root else Path()
+    if spec in ("photos", "photos:quick"):
+        return Photos(quick=spec == "photos:quick")
+    kind, separator, rest = spec.partition(":")
+    if separator and kind in ("folder", "csv", "wds"):
+        if not rest:
+            raise UsageError(f"the source {spec!r} names no path; write {kind}:PATH")
+        return _open(kind, rest, root, data_root)
+    kind = _recognise(root / spec) if spec else ""
+    if not kind:
+        words = [known.partition(":")[0] for known in KINDS]
+        hint = did_you_mean(spec, KINDS) or did_you_mean(spec.partition(":")[0], words)
+        raise UsageError(
+            f"unknown source {spec!r}{hint}; known: {', '.join(KINDS)}, or the path of a folder, CSV or tar"
+        )
+    return _open(kind, spec, root, data_root)
+
+
+def _open(kind: str, rest: str, root: Path, data_root: str | None) -> Source:
+    if kind == "folder":
+        return Folder(root / rest)
+    if kind == "csv":
+        return Table(root / rest, Path(data_root) if data_root else None)
+    return WebDataset(rest, root)
+
+
+def _recognise(path: Path) -> str:
+    """What a bare path is: a folder, a CSV file, a tar or a pattern of tars; an empty string where it is none."""
+    if path.is_dir():
+        return "folder"
+    if path.suffix == ".csv" and path.is_file():
+        return "csv"
+    return "wds" if path.suffix == ".tar" or path.name.endswith(".tar.gz") else ""

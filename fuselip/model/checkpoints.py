@@ -1,0 +1,126 @@
+"""Checkpoint folders: config.json beside model.safetensors or pytorch_model.bin, read strictly, never unpickled."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fuselip.core.errors import UserError
+from fuselip.core.files import read_json
+from fuselip.model.fuselip import FuseLIP
+from fuselip.model.sizes import FuseLIPConfig
+
+CONFIG_FILE = "config.json"
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first one found is read
+MAX_CONFIG_BYTES = 1 << 20
+
+# The tokenizer's decoder draws pixels; embedding never does.
+_IGNORED = tuple(f"image_tokenizer.model.{part}" for part in ("decoder.", "pixel_quantize.", "pixel_decoder."))
+_TIED = ("mask_prediction_head.decoder.weight", "token_embedding.weight")
+
+
+def read_config(folder: Path) -> FuseLIPConfig:
+    """Raises UserError where config.json is missing, is no JSON, or describes another model."""
+    path = folder / CONFIG_FILE
+    if path.is_file() and path.stat().st_size > MAX_CONFIG_BYTES:
+        raise UserError(f"{path} is over {MAX_CONFIG_BYTES >> 20} MiB: not a model configuration")
+    return FuseLIPConfig.from_json(read_json(path), str(path))
+
+
+def weights_file(folder: Path) -> Path:
+    """The file that holds the weights. Raises UserError where there is none."""
+    for name in WEIGHT_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(f"{folder} holds no weights; it needs {CONFIG_FILE} and {' or '.join(WEIGHT_FILES)}")
+
+
+def load_model(config: FuseLIPConfig, path: Path) -> FuseLIP:
+    """The model of `config` with the tensors of the file `path`; shapes are checked before anything is allocated.
+
+    Raises UserError for a damaged file, a pickled object, and missing, unexpected or mis-shaped tensors.
+    """
+    model = blank(config)
+    state = {key: tensor for key, tensor in read_state_dict(path).items() if not key.startswith(_IGNORED)}
+    head, table = _TIED
+    if config.mask_token and table in state:
+        tied = state.setdefault(head, state[table])  # safetensors files keep one of two names of a tensor
+        if tied.shape == state[table].shape and not torch.equal(tied, state[table]):
+            raise UserError(
+                f"{path}: {head} and {table} differ, but are one tensor in this model; is it another model?"
+            )
+    _check_shapes(model.state_dict(), state, path)
+    fill(model, state)
+    return model
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Float tensors by key, mapped from the file rather than copied where they are float32 already."""
+    try:
+        found = load_file(path) if path.suffix == ".safetensors" else _load_pytorch(path)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path} holds pickled objects and was refused: reading them could run any code. Nothing was run. "
+            "A file of tensors alone (model.safetensors) is what is needed"
+        ) from error
+    except (SafetensorError, RuntimeError, ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path} is damaged, cut short or no checkpoint ({reason}); download or copy it again"
+        ) from error
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise UserError(f"{path} is not a plain table of tensors; save the model's state_dict alone")
+    for key, tensor in found.items():
+        if not tensor.is_floating_point() or tensor.layout != torch.strided:
+            raise UserError(f"{path}: {key} holds {tensor.dtype} ({tensor.layout}), not floating-point numbers")
+    return {str(key): tensor.detach().float().contiguous() for key, tensor in found.items()}
+
+
+def blank(config: FuseLIPConfig) -> FuseLIP:
+    """The model without storage: shapes and names only, for `fill`."""
+    with torch.device("meta"):
+        return FuseLIP(config)
+
+
+def fill(model: FuseLIP, state: Mapping[str, Tensor]) -> None:
+    """Put `state` in place of the parameters of a blank model; a tied tensor may be named once."""
+    result = model.load_state_dict(state, strict=False, assign=True)
+    assert not result.unexpected_keys, result
+    assert set(result.missing_keys) <= {_TIED[0]}, result
+    model.tie()
+    model.titok.requires_grad_(False)
+
+
+def _load_pytorch(path: Path) -> Any:
+    mapped = zipfile.is_zipfile(path)  # files from before torch 1.6 cannot be mapped
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
+    problems = {
+        "missing": [key for key in wanted if key not in found],
+        "unexpected": [key for key in found if key not in wanted],
+        "of another shape": [
+            f"{key} {list(found[key].shape)}, not {list(tensor.shape)}"
+            for key, tensor in wanted.items()
+            if key in found and found[key].shape != tensor.shape
+        ],
+    }
+    told = "; ".join(
+        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for kind, keys in problems.items()
+        if keys
+    )
+    if told:
+        raise UserError(
+            f"{path} does not fit the model its {CONFIG_FILE} describes. Tensors: {told}. "
+            "Use the two files of one checkpoint together"
+        )

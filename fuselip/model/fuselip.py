@@ -1,0 +1,102 @@
+"""FuseLIP: one transformer over image codes and text tokens (arXiv 2506.03096); token ids in, embeddings out.
+
+Shapes: B batch, T tokens, D width, V vocabulary. Keys as in the official state dicts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fuselip.model.linear import linear
+from fuselip.model.sizes import PAD, FuseLIPConfig
+from fuselip.model.titok import TiTokEncoder
+from fuselip.model.transformer import Block, Embedding, Linear
+
+
+class FuseLIP(nn.Module):
+    """The model with its image tokenizer. Sequences are [image ids, SOT, text ids, EOT]; positions count from 0."""
+
+    def __init__(self, config: FuseLIPConfig) -> None:
+        super().__init__()
+        self.config = config
+        size = config.size
+        self.positional_embedding = nn.Parameter(torch.empty(config.context_length, size.width))
+        self.logit_scale = nn.Parameter(torch.empty(()))
+        self.logit_bias = nn.Parameter(torch.empty(()))
+        self.image_tokenizer = _ImageTokenizer(config)
+        self.transformer = _Transformer(config)
+        self.token_embedding = Embedding(config.vocab_size, size.width)
+        self.ln_final = nn.LayerNorm(size.width)
+        if config.mask_token:
+            self.mask_prediction_head = MaskPredictionHead(config)
+            self.tie()
+
+    @property
+    def titok(self) -> TiTokEncoder:
+        return self.image_tokenizer.model
+
+    def tie(self) -> None:
+        """Make the prediction head's decoder and the token embedding one tensor (again, after loading)."""
+        if self.config.mask_token:
+            self.mask_prediction_head.decoder.weight = self.token_embedding.weight
+
+    def image_ids(self, pixels_BCHW: Tensor) -> Tensor:
+        """Token ids int64 [B, latents] of float pixels [B, 3, 256, 256] in 0..1."""
+        return self.titok.encode_ids(pixels_BCHW) + self.config.image_offset
+
+    def hidden(self, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
+        """Hidden states [B, T, D] before the final norm (where the prediction head reads them)."""
+        x_BTD, mask = self._embed(ids_BT, lengths_B)
+        for block in self.transformer.resblocks:
+            x_BTD = block(x_BTD, mask)
+        return x_BTD
+
+    def embed(self, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
+        """The state at each sequence's last token (its EOT) after the final norm: [B, D], not normalised.
+
+        The same numbers as pooling `hidden`, with the last block computed for that token alone.
+        """
+        x_BTD, mask = self._embed(ids_BT, lengths_B)
+        for block in self.transformer.resblocks[:-1]:
+            x_BTD = block(x_BTD, mask)
+        last_B1D = x_BTD[torch.arange(len(x_BTD), device=x_BTD.device), lengths_B - 1].unsqueeze(1)
+        return self.ln_final(self.transformer.resblocks[-1](x_BTD, mask, last_B1D)).squeeze(1)
+
+    def _embed(self, ids_BT: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Token plus position embeddings, and the attention mask, or None where every key may be seen."""
+        seen_BT = torch.arange(ids_BT.shape[1], device=ids_BT.device) < lengths_B[:, None]
+        if self.config.padding == "id":
+            seen_BT = seen_BT & (ids_BT != PAD)
+        mask = None if bool(seen_BT.all()) else seen_BT[:, None, None, :]
+        return self.token_embedding(ids_BT) + self.positional_embedding[: ids_BT.shape[1]], mask
+
+
+class _ImageTokenizer(nn.Module):
+    """The frozen image tokenizer, under the key it has in the official checkpoints."""
+
+    def __init__(self, config: FuseLIPConfig) -> None:
+        super().__init__()
+        self.model = TiTokEncoder(config.titok).requires_grad_(False)
+
+
+class _Transformer(nn.Module):
+    def __init__(self, config: FuseLIPConfig) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(Block(config.size) for _ in range(config.size.layers))
+
+
+class MaskPredictionHead(nn.Module):
+    """Predicts masked tokens from hidden states; its decoder is the token embedding (arXiv 2506.03096)."""
+
+    def __init__(self, config: FuseLIPConfig) -> None:
+        super().__init__()
+        width = config.size.width
+        self.bias = nn.Parameter(torch.empty(config.vocab_size))
+        self.dense = Linear(width, width)
+        self.layer_norm = nn.LayerNorm(width)
+        self.decoder = Embedding(config.vocab_size, width)
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """Logits [..., V] over text, [MASK] and image tokens."""
+        return linear(self.layer_norm(self.dense(x_BD, gelu=True)), self.decoder.weight, self.bias)

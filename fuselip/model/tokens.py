@@ -1,0 +1,44 @@
+"""Token layout: image ids first, then SOT, text ids, EOT; cut to the context and at the first EOT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from fuselip.model.sizes import EOT, PAD
+
+
+def join(image_ids: Sequence[int], text_ids: Sequence[int], context_length: int) -> list[int]:
+    """One input's sequence, ending at its first EOT, from which its embedding is read.
+
+    `text_ids` are [SOT, ..., EOT]. What exceeds the context is cut, and where that takes the EOT away, the last token
+    becomes EOT. The literal text "<end_of_text>" is an EOT as well, and what follows it is not seen (in the reference
+    code it is seen only if a longer input happens to be in the same batch).
+    """
+    ids = [*image_ids, *text_ids][:context_length]
+    if EOT not in ids:
+        ids[-1] = EOT
+    return ids[: ids.index(EOT) + 1]
+
+
+def pad(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """ids int64 [B, T], filled up with PAD to the longest, and lengths int64 [B]."""
+    lengths = [len(ids) for ids in sequences]
+    width = max(lengths)
+    rows = [[*ids, *[PAD] * (width - len(ids))] for ids in sequences]
+    return torch.tensor(rows, dtype=torch.int64), torch.tensor(lengths, dtype=torch.int64)
+
+
+def by_length(sequences: Sequence[Sequence[int]], max_tokens: int) -> Iterator[list[int]]:
+    """Indices of `sequences` in chunks of similar length, each at most `max_tokens` after padding (or one sequence)."""
+    chunk: list[int] = []
+    for index in sorted(range(len(sequences)), key=lambda i: len(sequences[i])):
+        length = len(sequences[index])
+        if chunk and (length * (len(chunk) + 1) > max_tokens or length > 2 * len(sequences[chunk[0]])):
+            yield chunk
+            chunk = []
+        chunk.append(index)
+    if chunk:
+        yield chunk

@@ -1,0 +1,128 @@
+"""Pre-norm transformer blocks, shared by FuseLIP and the image tokenizer; keys as in open_clip's state dicts.
+
+Shapes: B batch, T tokens, Q tokens wanted, D width, H heads, K head width, M hidden width of the MLP.
+The residual stream and the norms stay fp32; `lower_precision` stores the matrices, and so multiplies, in bf16 or fp16.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fuselip.model.linear import linear
+from fuselip.model.sizes import MLP_RATIO, TransformerSize
+
+
+class Linear(nn.Module):
+    """Weight [O, I] and bias [O] of unset values: a checkpoint or `random_init` fills every model."""
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width_out, width_in))
+        self.bias = nn.Parameter(torch.empty(width_out))
+
+    def forward(self, x: Tensor, *, gelu: bool = False, residual: Tensor | None = None) -> Tensor:
+        """[..., I] to [..., O]; see `linear`."""
+        return linear(x, self.weight, self.bias, gelu=gelu, residual=residual)
+
+
+class Embedding(nn.Module):
+    """A table [N, D] of unset values, looked up by id."""
+
+    def __init__(self, count: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(count, width))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return F.embedding(ids, self.weight)
+
+
+class Conv(nn.Module):
+    """Weight and bias of a convolution whose stride is its side, applied as one matrix product, which is faster."""
+
+    def __init__(self, channels: int, width: int, side: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, channels, side, side))
+        self.bias = nn.Parameter(torch.empty(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., channels * side * side] (channel first) to [..., width]."""
+        return linear(x, self.weight.flatten(1), self.bias)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with the parameter names of nn.MultiheadAttention; bidirectional."""
+
+    def __init__(self, size: TransformerSize) -> None:
+        super().__init__()
+        self.heads = size.heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * size.width, size.width))
+        self.in_proj_bias = nn.Parameter(torch.empty(3 * size.width))
+        self.out_proj = Linear(size.width, size.width)
+
+    def forward(self, x_BTD: Tensor, mask: Tensor | None, rows_BQD: Tensor | None, residual_BQD: Tensor) -> Tensor:
+        """Attend from `rows` (default: every token) to x. `mask` [B, 1, 1, T] is True where a key may be seen.
+
+        The result is added to the residual stream.
+        """
+        width = x_BTD.shape[-1]
+        if rows_BQD is None:
+            q, k, v = linear(x_BTD, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+        else:
+            q = linear(rows_BQD, self.in_proj_weight[:width], self.in_proj_bias[:width])
+            k, v = linear(x_BTD, self.in_proj_weight[width:], self.in_proj_bias[width:]).chunk(2, dim=-1)
+        q_BHQK, k_BHTK, v_BHTK = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
+        mixed_BHQK = F.scaled_dot_product_attention(q_BHQK, k_BHTK, v_BHTK, attn_mask=mask)
+        return self.out_proj(mixed_BHQK.transpose(1, 2).flatten(2), residual=residual_BQD)
+
+
+class MLP(nn.Module):
+    """Two linear layers with an exact GELU between them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.c_fc = Linear(width, MLP_RATIO * width)
+        self.c_proj = Linear(MLP_RATIO * width, width)
+
+    def forward(self, x_BTD: Tensor, residual_BTD: Tensor) -> Tensor:
+        return self.c_proj(self.c_fc(x_BTD, gelu=True), residual=residual_BTD)
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + MLP(norm(x))."""
+
+    def __init__(self, size: TransformerSize) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(size.width)
+        self.attn = Attention(size)
+        self.ln_2 = nn.LayerNorm(size.width)
+        self.mlp = MLP(size.width)
+
+    def forward(self, x_BTD: Tensor, mask: Tensor | None = None, rows_BQD: Tensor | None = None) -> Tensor:
+        """The new residual stream [B, T, D]; with `rows` (some tokens of x) theirs alone [B, Q, D].
+
+        In the last block only the rows that are read out need queries and an MLP; keys come from all of x.
+        """
+        dtype = self.attn.in_proj_weight.dtype
+        h_BTD = self.ln_1(x_BTD).to(dtype)
+        if rows_BQD is None:
+            x = self.attn(h_BTD, mask, None, x_BTD)
+        else:
+            x = self.attn(h_BTD, mask, self.ln_1(rows_BQD).to(dtype), rows_BQD)
+        return self.mlp(self.ln_2(x).to(dtype), x)
+
+
+def lower_precision(module: nn.Module, dtype: torch.dtype) -> None:
+    """Cast the matrices of every Block in `module` to `dtype`, in place. Tables, norms and projections stay fp32."""
+    for block in module.modules():
+        if isinstance(block, Block):
+            block.attn.to(dtype)
+            block.mlp.to(dtype)
+
+
+def compile_blocks(module: nn.Module) -> None:
+    """torch.compile every Block in place; they share their code, so it is compiled once for each size."""
+    for block in module.modules():
+        if isinstance(block, Block):
+            block.compile(dynamic=True)

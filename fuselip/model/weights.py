@@ -1,0 +1,176 @@
+"""Which numbers a model runs on: from the --weights argument to a file and its record, or to random weights."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from huggingface_hub import constants
+
+from fuselip.core.encoder import Weights
+from fuselip.core.errors import UsageError, UserError
+from fuselip.core.files import sha256_file
+from fuselip.core.plugins import did_you_mean
+from fuselip.model import hub
+from fuselip.model.checkpoints import CONFIG_FILE, load_model, read_config, weights_file
+from fuselip.model.fuselip import FuseLIP
+from fuselip.model.random_init import random_model
+from fuselip.model.sizes import MODELS, FuseLIPConfig, model_of
+
+AUTO, RANDOM, HUB = "auto", "random", "hf:"
+MAX_LOCAL_FOLDERS = 500
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the weights are (None: random), and their record, still without a sha256."""
+
+    folder: Path | None
+    record: Weights
+
+
+def load_weights(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False) -> tuple[FuseLIP, Weights]:
+    """The model `name` in fp32 on the CPU, and the record of what it runs on (its note says so in plain words).
+
+    Raises UsageError for an unknown name; UserError for a refused, missing, damaged or other model's checkpoint.
+    """
+    model = model_of(name)
+    found = find(name, weights, seed=seed, offline=offline)
+    if found.folder is None:
+        loaded, sha256 = random_model(model.config, seed)
+        return loaded, replace(found.record, sha256=sha256)
+    config = read_config(found.folder)
+    _check_size(name, config, found.folder)
+    path = weights_file(found.folder)
+    with ThreadPoolExecutor(1) as pool:  # hashing and loading share the reading of the file
+        digest = pool.submit(sha256_file, path)
+        loaded = load_model(config, path)
+        return loaded, replace(found.record, sha256=digest.result())
+
+
+def find(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False) -> Found:
+    """Resolve `weights`: auto | a published name | random | hf:REPO[@REV] | a checkpoint folder.
+
+    "auto" takes the hub cache, then the hub; random weights only where there is no network (or it is not to be used).
+    """
+    published = model_of(name).published
+    offline = offline or constants.HF_HUB_OFFLINE
+    if weights == RANDOM:
+        return _random(name, seed, "as asked for")
+    if weights == AUTO:
+        return _auto(name, seed, offline)
+    if weights in published:
+        repo = published[weights]
+        snapshot = hub.cached(repo)
+        return _of_cache(repo, snapshot) if snapshot else _of_hub(repo, None, offline)
+    if weights.startswith(HUB):
+        repo, _, revision = weights.removeprefix(HUB).partition("@")
+        pinned = re.fullmatch("[0-9a-f]{40}", revision) is not None
+        snapshot = hub.cached(repo, revision) if pinned else None
+        return _of_cache(repo, snapshot) if snapshot else _of_hub(repo, revision or None, offline)
+    return _local(name, weights)
+
+
+def trained_at_hand() -> list[str]:
+    """Trained models that need no download, as arguments: those in the hub cache and those in folders right here."""
+    cached = [
+        f"{name} --weights {weights}"
+        for name, model in MODELS.items()
+        for weights, repo in model.published.items()
+        if hub.cached(repo)
+    ]
+    with os.scandir() as entries:
+        folders = sorted(entry.name for entry in itertools.islice(entries, MAX_LOCAL_FOLDERS) if entry.is_dir())
+    return cached + [f"--weights ./{folder}" for folder in folders if _is_checkpoint(Path(folder))]
+
+
+def _auto(name: str, seed: int, offline: bool) -> Found:
+    published = model_of(name).published
+    for repo in published.values():
+        if snapshot := hub.cached(repo):
+            return _of_cache(repo, snapshot)
+    if offline:
+        return _random(name, seed, "working offline, and none of its trained weights are in the hub cache")
+    reason = hub.unreachable()
+    if reason is not None:
+        return _random(name, seed, f"no network, and none of its trained weights are in the hub cache; {reason}")
+    if not published:
+        raise UsageError(f"{name} has no published weights; choose --weights random or a checkpoint folder")
+    return _downloaded(next(iter(published.values())), None)
+
+
+def _of_hub(repo: str, revision: str | None, offline: bool) -> Found:
+    """From the hub if it may be asked and answers, else from the cache."""
+    reason = "working offline" if offline else hub.unreachable()
+    if reason is None:
+        return _downloaded(repo, revision)
+    if snapshot := hub.cached(repo, revision):
+        return _of_cache(repo, snapshot)
+    raise UserError(
+        f"{repo} is not in the hub cache and cannot be downloaded ({reason}); use --weights random or a folder"
+    )
+
+
+def _downloaded(repo: str, revision: str | None) -> Found:
+    return _of_snapshot(repo, hub.download(repo, revision), "from the hub")
+
+
+def _of_cache(repo: str, snapshot: hub.Snapshot) -> Found:
+    return _of_snapshot(repo, snapshot, "from the local hub cache")
+
+
+def _of_snapshot(repo: str, snapshot: hub.Snapshot, how: str) -> Found:
+    note = f"trained weights {repo} at revision {snapshot.revision[:12]}, {how}"
+    return Found(snapshot.folder, Weights("hub", repo, snapshot.revision, note=note))
+
+
+def _local(name: str, weights: str) -> Found:
+    folder = Path(weights).expanduser()
+    if folder.is_dir():
+        return Found(folder, Weights("local", str(folder), note=f"weights from the folder {folder}"))
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file; pass the folder that holds it and {CONFIG_FILE}")
+    names = [AUTO, *model_of(name).published, RANDOM]
+    raise UsageError(
+        f"unknown weights {weights!r}{did_you_mean(weights, names)}; {name} takes {', '.join(names)}, "
+        f"{HUB}OWNER/NAME[@REVISION] or an existing checkpoint folder"
+    )
+
+
+def _random(name: str, seed: int, why: str) -> Found:
+    at_hand = trained_at_hand()
+    to_download = ", ".join(f"--weights {weights}" for weights in model_of(name).published)
+    note = (
+        f"RANDOM weights (seed {seed}): {why}. Nothing was learned, so scores say nothing about trained models. "
+        f"Trained models at hand: {', '.join(at_hand) or 'none'}; to download for {name}: {to_download or 'none'}"
+    )
+    return Found(None, Weights("random", f"seed {seed}", note=note))
+
+
+def _check_size(name: str, config: FuseLIPConfig, folder: Path) -> None:
+    wanted = model_of(name).config
+    if (config.transformer, config.image_tokenizer) != (wanted.transformer, wanted.image_tokenizer):
+        fitting = [
+            known
+            for known, model in MODELS.items()
+            if (model.config.transformer, model.config.image_tokenizer) == (config.transformer, config.image_tokenizer)
+        ]
+        raise UserError(
+            f"{folder} holds another model than {name}: transformer {config.transformer!r} with image tokenizer "
+            f"{config.image_tokenizer!r}, not {wanted.transformer!r} with {wanted.image_tokenizer!r}"
+            + (f"; load it as {fitting[0]}" if fitting else "")
+        )
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    try:
+        read_config(folder)
+        weights_file(folder)
+    except (UserError, OSError, json.JSONDecodeError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Takes third parties' encoders: submit, verify, publish."""
