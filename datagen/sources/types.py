@@ -10,8 +10,37 @@ from fuselip.core.types import ImageRef
 
 
 @dataclass(frozen=True)
+class Region:
+    """A phrase for a rectangle of the image; `box` is (left, top, right, bottom) in pixels of the image as it loads."""
+
+    phrase: str
+    box: tuple[int, int, int, int]
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about the image with its answer; `kind` is the source's own class of question ("count", "what")."""
+
+    question: str
+    answer: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An instruction, the image it leads to, and how to come back ("" where the source does not say)."""
+
+    instruction: str
+    image: ImageRef
+    inverse: str = ""
+    captions: tuple[str, ...] = ()
+    kind: str = ""
+
+
+@dataclass(frozen=True)
 class SourceItem:
-    """An image with its captions. `key` is unique in its source and holds no machine path.
+    """An image with what its source knows of it. `key` is unique in its source and holds no machine path.
 
     `origin` names the photograph the image was cut from (its own key where it is whole): items that share it are not
     independent, so intervals resample origins. `credit` is the licence and attribution as far as they are known.
@@ -22,6 +51,9 @@ class SourceItem:
     captions: tuple[str, ...] = ()
     origin: str = ""
     credit: str = ""
+    regions: tuple[Region, ...] = ()
+    questions: tuple[Question, ...] = ()
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True)

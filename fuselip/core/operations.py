@@ -24,6 +24,15 @@ OPERATIONS: dict[str, str] = {
     "tgit.jitter": "datagen.transforms.jitter:jitter",
     "tgit.flip": "datagen.transforms.flip:flip",
     "tgit.grayscale": "datagen.transforms.colorize:grayscale",
+    "tgit.resized_crop": "datagen.transforms.resized_crop:resized_crop",
+    "edit.shear": "datagen.transforms.shear:shear",
+    "edit.perspective": "datagen.transforms.perspective:perspective",
+    "edit.zoom": "datagen.transforms.zoom:zoom",
+    "edit.blur": "datagen.transforms.blur:blur",
+    "edit.noise": "datagen.transforms.noise:noise",
+    "edit.cutout": "datagen.transforms.cutout:cutout",
+    "edit.channels": "datagen.transforms.channels:channels",
+    "edit.translate": "datagen.transforms.translate:translate",
 }
 
 MAX_SIDE = 8192

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import constants, get_session, hf_hub_download
+from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -37,13 +37,17 @@ class Snapshot:
 
 
 def cached(repo: str, revision: str | None = None) -> Snapshot | None:
-    """The checkpoint in the local hub cache, whole; None where it is not. Never touches the network."""
+    """The checkpoint in the local hub cache, whole; None where it is not. Never touches the network.
+
+    (hf_hub_download does, even when told to stay local: it identifies the calling program.)
+    """
     try:
-        folder = Path(hf_hub_download(repo, CONFIG_FILE, revision=revision, local_files_only=True)).parent
-    except LocalEntryNotFoundError:
-        return None
+        config = try_to_load_from_cache(repo, CONFIG_FILE, revision=revision)
     except HFValidationError as error:
         raise _bad_name(repo, error) from error
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
     whole = any((folder / name).is_file() for name in WEIGHT_FILES)
     return Snapshot(folder, folder.name) if whole else None
 

@@ -15,12 +15,8 @@ from torch.nn import functional as F
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor, *, gelu: bool = False, residual: Tensor | None = None) -> Tensor:
     """x [..., I] @ weight [O, I].T + bias [O], then exact GELU if asked for, then `residual` [..., O] added."""
-    if (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and not torch.is_grad_enabled()
-        and _onednn()
-    ):
+    fused = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.is_grad_enabled()
+    if fused and not torch.compiler.is_compiling() and _onednn():
         return _by_onednn(x, weight, bias, gelu, residual)
     y = F.linear(x, weight, bias)
     y = F.gelu(y) if gelu else y

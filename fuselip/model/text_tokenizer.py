@@ -19,8 +19,9 @@ MERGES_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804
 NUM_MERGES = NUM_TEXT_TOKENS - 2 * 256 - 2
 
 SPECIAL = {"<start_of_text>": SOT, "<end_of_text>": EOT}
-# OpenCLIP matches without regard to case; on lower-cased text that leaves one letter, the long s.
-WORDS = r"'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+# OpenCLIP matches without regard to case. On lower-cased text two characters show it: the long s counts as an s, and
+# U+0345 (the Greek iota below, which is no letter but has a letter for its upper case) matches nothing and is dropped.
+WORDS = r"'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}\x{0345}]+"
 
 
 def clean(text: str) -> str:

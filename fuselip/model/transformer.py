@@ -125,4 +125,4 @@ def compile_blocks(module: nn.Module) -> None:
     """torch.compile every Block in place; they share their code, so it is compiled once for each size."""
     for block in module.modules():
         if isinstance(block, Block):
-            block.compile(dynamic=True)
+            block.compile()

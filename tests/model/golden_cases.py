@@ -65,7 +65,7 @@ TEXTS = [
     "A Photo, of 2 cats & 17 dogs!",
     "3.14159 and 2,500,000 at -40°C",
     "it's they'll we've I'm he'd don't you're",
-    "'ſ 'S x'ſx",
+    "'ſ 'S x'ſx \u1fb3\u0345!\u0345a",
     "caf\u00e9 cafe\u0301 ﬁne ＡＢＣ ① ⅷ ²",
     "&amp;amp;lt;tag&amp;gt; &eacute; 5 < 6",
     "â€œmojibakeâ€\x9d lâ€™étÃ©",
