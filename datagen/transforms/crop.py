@@ -27,8 +27,8 @@ def crop(image: Image.Image | None, version: int, row: str, column: str) -> Imag
 
 def _edit(row: str, column: str) -> Edit:
     step = Operation.of("tgit.crop", 1, row=row, column=column)
-    cell = f"{row}-{column}"
-    return Edit(cell, f"crop to {row} {column}", (step,), cell, tags={"cell": f"{row} {column}"})
+    cell = f"{row} {column}"
+    return Edit(cell, f"crop to {row} {column}", (step,), cell, tags={"cell": cell})
 
 
 EDITS = tuple(_edit(row, column) for row in ROWS for column in COLUMNS)

@@ -27,7 +27,7 @@ def cutout(image: Image.Image | None, version: int, row: str, column: str, perce
 
 def _edit(percent: int, row: str, column: str) -> Edit:
     step = Operation.of("edit.cutout", 1, row=row, column=column, percent=percent)
-    key, text = f"{row}-{column}-{percent}", f"cut out {percent} percent at {row} {column}"
+    key, text = f"{row}-{column}-{percent}", f"cut out {percent} percent of each side at {row} {column}"
     return Edit(key, text, (step,), key, tags={"cell": f"{row} {column}", "percent": percent})
 
 

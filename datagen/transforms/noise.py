@@ -52,5 +52,5 @@ def edits(seed: int) -> tuple[Edit, ...]:
 
 def _edit(kind: str, level: int, seed: int) -> Edit:
     step = Operation.of("edit.noise", 1, kind=kind, level=level, seed=seed)
-    key, tags = f"{kind}-{level}", {"kind": kind, "level": level}
-    return Edit(key, _TEXTS[kind].format(level=level), (step,), key, tags=tags)
+    key, text = f"{kind}-{level}", _TEXTS[kind].format(level=level)
+    return Edit(key, text, (step,), key, tags={"kind": kind, "level": level})

@@ -27,7 +27,7 @@ def perspective(image: Image.Image | None, version: int, edge: str, percent: int
         image = image.transpose(turn)
     stretch = 100 / (100 - percent)
     depth, middle = (stretch - 1) / image.width, image.height / 2
-    # From output (x, y) to input (u, v): u = stretch x / (1 + depth x), v - middle = stretch (y - middle) / (1 + depth x)
+    # Output (x, y) shows input (u, v): u = stretch x / w, v - middle = stretch (y - middle) / w, with w = 1 + depth x.
     matrix = (stretch, 0.0, 0.0, middle * depth, stretch, middle * (1 - stretch), depth, 0.0)
     image = image.transform(image.size, Image.Transform.PERSPECTIVE, matrix, Image.Resampling.BICUBIC, fillcolor=BLACK)
     for turn in _TURNS[edge]:

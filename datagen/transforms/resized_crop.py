@@ -1,4 +1,4 @@
-"""The training-time crop: nine tenths or more of the picture, squashed to the base image's size; and how it is drawn."""
+"""The training-time crop: nine tenths or more of the picture, squashed to the base image's size, and its draw."""
 
 from __future__ import annotations
 

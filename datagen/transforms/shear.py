@@ -31,8 +31,8 @@ def shear(image: Image.Image | None, version: int, axis: str, degrees: int) -> I
 def _edit(degrees: int, way: str) -> Edit:
     axis, sign = _WAYS[way]
     step = Operation.of("edit.shear", 1, axis=axis, degrees=sign * degrees)
-    key, tags = f"{way}-{degrees}", {"degrees": degrees, "way": way}
-    return Edit(key, f"shear {degrees} degrees {_PHRASES[way]}", (step,), key, tags={**tags, "toward": _PHRASES[way]})
+    key, text = f"{way}-{degrees}", f"shear {degrees} degrees {_PHRASES[way]}"
+    return Edit(key, text, (step,), key, tags={"way": way, "degrees": degrees, "toward": _PHRASES[way]})
 
 
 EDITS = tuple(_edit(degrees, way) for degrees in DEGREES for way in _WAYS)

@@ -26,8 +26,8 @@ def translate(image: Image.Image | None, version: int, way: str, percent: int) -
 
 def _edit(percent: int, way: str) -> Edit:
     step = Operation.of("edit.translate", 1, way=way, percent=percent)
-    key, tags = f"{way}-{percent}", {"way": way, "percent": percent, "toward": _PHRASES[way]}
-    return Edit(key, f"shift {percent} percent {_PHRASES[way]}", (step,), key, tags=tags)
+    key, text = f"{way}-{percent}", f"shift {percent} percent {_PHRASES[way]}"
+    return Edit(key, text, (step,), key, tags={"way": way, "percent": percent, "toward": _PHRASES[way]})
 
 
 EDITS = tuple(_edit(percent, way) for percent in PERCENTS for way in WAYS)

@@ -29,8 +29,8 @@ def zoom(image: Image.Image | None, version: int, way: str, factor: float) -> Im
 
 def _edit(factor: float, way: str) -> Edit:
     step = Operation.of("edit.zoom", 1, way=way, factor=factor)
-    key, tags = f"{way}-{factor}", {"way": way, "factor": factor}
-    return Edit(key, f"zoom {way} by factor {factor}", (step,), key, tags=tags)
+    key, text = f"{way}-{factor}", f"zoom {way} by factor {factor}"
+    return Edit(key, text, (step,), key, tags={"way": way, "factor": factor})
 
 
 EDITS = tuple(_edit(factor, way) for factor in FACTORS for way in _WAYS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -84,8 +83,11 @@ def trained_at_hand() -> list[str]:
         for weights, repo in model.published.items()
         if hub.cached(repo)
     ]
-    with os.scandir() as entries:
-        folders = sorted(entry.name for entry in itertools.islice(entries, MAX_LOCAL_FOLDERS) if entry.is_dir())
+    try:
+        with os.scandir() as entries:
+            folders = sorted(entry.name for entry in itertools.islice(entries, MAX_LOCAL_FOLDERS) if entry.is_dir())
+    except OSError:  # a working directory that is gone or closed to us has no models at hand
+        folders = []
     return cached + [f"--weights ./{folder}" for folder in folders if _is_checkpoint(Path(folder))]
 
 
@@ -171,6 +173,6 @@ def _is_checkpoint(folder: Path) -> bool:
     try:
         read_config(folder)
         weights_file(folder)
-    except (UserError, OSError, json.JSONDecodeError):
+    except (UserError, OSError):
         return False
     return True

@@ -63,6 +63,6 @@ class NotANumber:
     def encode(self, inputs: Sequence[Input]) -> np.ndarray:
         vectors = Thumbnails().encode(inputs)
         for row, item in enumerate(inputs):
-            if item.image and any(dict(step.params).get("degrees") == -30 for step in item.image.operations):
+            if item.image and any(dict(step.params).get("angle") == -30 for step in item.image.operations):
                 vectors[row] = np.nan
         return vectors

@@ -136,8 +136,12 @@ def test_constant_encoder_is_scored_at_chance_with_a_warning(source: str) -> Non
 def test_random_encoders_are_at_chance_on_average(source: str) -> None:
     from benchmarks.encoders.baselines import Random
 
-    scores = [[result.normalised for result in evaluate(Random(64, seed), source=source).results] for seed in range(12)]
-    assert np.abs(np.mean(scores, axis=0)).max() < 0.15
+    seeds = range(12)
+    runs = [evaluate(Random(64, seed), source=source).results for seed in seeds]
+    for results in zip(*runs, strict=True):
+        mean, chance = np.mean([result.value for result in results]), results[0].chance
+        deviation = (chance * (1 - chance) / (results[0].n * len(seeds))) ** 0.5
+        assert abs(mean - chance) < 4 * deviation, results[0].name
 
 
 def test_position_biased_encoder_does_not_profit(source: str) -> None:

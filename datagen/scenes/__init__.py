@@ -1,0 +1,1 @@
+"""Procedural pictures of coloured shapes, with everything that is true of them: captions, regions, questions, edits."""
