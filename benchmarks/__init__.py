@@ -1,7 +1,7 @@
 """Benchmarks for multimodal encoders: transformation retrieval, VQA, grounding and unimodal suites.
 
-    from benchmarks import evaluate
-    print(evaluate(my_encoder, suite="quick").to_pandas())
+from benchmarks import evaluate
+print(evaluate(my_encoder, suite="quick").to_pandas())
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from benchmarks.evaluation import Listener
+from benchmarks.session import Listener
 from fuselip.core.encoder import info_of
 
 QUIET_SECONDS = 15.0

@@ -6,41 +6,28 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from benchmarks import controls, predictions
+from benchmarks import controls
 from benchmarks import tasks as registry
 from benchmarks.encoders import Adapted, adapt, resolve
-from benchmarks.results import result_to_json, summarise
+from benchmarks.results import result_to_json
 from benchmarks.runs import SCHEMA, RunFolder
-from benchmarks.score import collapsed, pool_vectors, rank
-from benchmarks.types import Prediction, Query, Result, TaskContext, TaskData, TaskSpec
-from fuselip.core.embed import Embeddings, Item, as_seen_by, embed
+from benchmarks.session import Listener, Loaded, Session
+from benchmarks.types import Result, TaskContext
 from fuselip.core.errors import UsageError
 from fuselip.core.files import cache_home, write_json
 from fuselip.core.provenance import provenance
 from fuselip.core.store import EmbeddingStore, prune, shared_store
-from fuselip.core.types import ImageRef
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CACHE_CAP_BYTES = 10 * 2**30
-DRIFT_IMAGES = 64
-
-
-class Listener:
-    """Hears what an evaluation does. This one keeps silent; the command line's draws a progress bar."""
-
-    def say(self, text: str) -> None: ...
-
-    def progress(self, done: int, total: int) -> None: ...
 
 
 @dataclass
@@ -60,21 +47,6 @@ class Evaluation:
             row = {key: value for key, value in result_to_json(result).items() if not isinstance(value, dict | list)}
             rows.append({**row, "normalised": result.normalised, **result.controls})
         return pd.DataFrame(rows)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A task with its questions, and the stripped questions of its single-modality controls."""
-
-    spec: TaskSpec
-    data: TaskData
-    variants: Mapping[str, Sequence[Query]]
-
-    def items(self) -> Iterable[Item]:
-        for queries in self.variants.values():
-            yield from (Item(query.input, "query") for query in queries)
-        for candidate in self.data.candidates.values():
-            yield from (Item(part, "candidate") for part in candidate.inputs)
 
 
 def evaluate(
@@ -107,7 +79,7 @@ def evaluate(
         if folder:
             stack.enter_context(folder.open(config, provenance()))
         store = stack.enter_context(_store(embedder, folder, cache, stack))
-        run = _Run(embedder, loaded, folder, store, listener)
+        run = Session(embedder, loaded, folder, store, listener)
         results = run.results()
         summary = {
             "schema": SCHEMA,
@@ -123,6 +95,8 @@ def evaluate(
         }
         if folder:
             write_json(folder.path / "summary.json", summary)
+    if folder:
+        folder.forget_embeddings()
     if cache:
         prune(cache_home(), CACHE_CAP_BYTES)
     return Evaluation(results, summary, folder.path if folder else None)
@@ -173,113 +147,6 @@ def peak_memory_mb() -> float:
     if torch is not None and torch.cuda.is_available():
         return host + torch.cuda.max_memory_allocated() / 2**20
     return host
-
-
-class _Run:
-    """One evaluation under way: the embeddings are made when the first unfinished task needs them."""
-
-    def __init__(
-        self,
-        embedder: Adapted,
-        loaded: list[Loaded],
-        folder: RunFolder | None,
-        store: EmbeddingStore,
-        listener: Listener,
-    ) -> None:
-        self.embedder, self.loaded, self.folder, self.store, self.listener = embedder, loaded, folder, store, listener
-        self.embeddings: Embeddings | None = None
-        self.drift: Mapping[str, Any] | None = None
-
-    def results(self) -> list[Result]:
-        done = {part.spec.name: self.folder.finished(part.spec.name) for part in self.loaded} if self.folder else {}
-        if self.folder and all(done.values()):
-            self.listener.say("every task is finished already; nothing to encode")
-        charged: set[str] = set()
-        return [done.get(part.spec.name) or self._score(part, charged) for part in self.loaded]
-
-    def _embeddings(self) -> Embeddings:
-        """Vectors of all tasks' items: the plan covers the whole run, so that it never depends on what is finished."""
-        if self.embeddings is None:
-            items = [item for part in self.loaded for item in part.items()]
-            self.embeddings = embed(self.embedder, items, self.store, self.listener.progress)
-            self.drift = self._precision_drift(items)
-        return self.embeddings
-
-    def _precision_drift(self, items: Iterable[Item]) -> Mapping[str, Any] | None:
-        """For a precision other than fp32: how many image ids it changed on (up to 64 of) this run's images."""
-        report = getattr(self.embedder.encoder, "precision_report", None)
-        if report is None or self.embedder.info.precision == "fp32":
-            return None
-        images: dict[str, ImageRef] = {item.input.image.key: item.input.image for item in items if item.input.image}
-        return report([images[key] for key in sorted(images)[:DRIFT_IMAGES]]) if images else None
-
-    def _score(self, part: Loaded, charged: set[str]) -> Result:
-        embeddings = self._embeddings()
-        started = time.perf_counter()
-        vectors = _Vectors(embeddings, self.embedder)
-        by_variant: dict[str, list[Prediction]] = {}
-        contents, gallery = vectors.gallery(part.data)
-        label = self.embedder.info.label
-        for variant, queries in part.variants.items():
-            found = vectors.queries(queries)
-            by_variant[variant] = rank(queries, part.data, found, contents, gallery, encoder=label)
-        by_variant |= controls.predictions(part.data)
-        warnings = ["the embeddings have collapsed: all candidates look the same to this encoder"] * collapsed(gallery)
-        spent = sum(embeddings.seconds[key] for key in vectors.used - charged)
-        charged |= vectors.used
-        seconds = spent + time.perf_counter() - started
-        result = summarise(part.spec, part.data, by_variant, seconds=seconds, warnings=warnings)
-        if self.folder:
-            header = {
-                "task": part.spec.name,
-                "version": str(part.spec.version),
-                "data_hash": part.data.data_hash,
-                "metric": part.spec.metric,
-                "encoder": self.embedder.info.label,
-                "fingerprint": self.embedder.info.fingerprint or "",
-            }
-            predictions.write(self.folder.task(part.spec.name) / "predictions.parquet", by_variant, header)
-            self.folder.finish(result)
-        return result
-
-    def embedding_record(self) -> dict[str, Any]:
-        """What encoding took, in this session (reused batches were paid for before)."""
-        made = self.embeddings
-        if made is None:
-            return {"inputs": 0, "encoded_batches": 0, "reused_batches": 0, "encode_seconds": 0.0}
-        return {
-            "inputs": len(made.rows),
-            "encoded_batches": made.encoded_batches,
-            "reused_batches": made.reused_batches,
-            "encode_seconds": made.encode_seconds,
-            "wait_seconds": made.wait_seconds,
-            "splits": made.splits,
-            **({"precision": dict(self.drift)} if self.drift else {}),
-        }
-
-
-class _Vectors:
-    """Looks up the vectors of one task, and remembers which items it used."""
-
-    def __init__(self, embeddings: Embeddings, embedder: Adapted) -> None:
-        self._embeddings, self._info = embeddings, embedder.info
-        self.used: set[str] = set()
-
-    def _item(self, item: Item) -> Item:
-        item = as_seen_by(self._info, item)
-        self.used.add(item.key)
-        return item
-
-    def queries(self, queries: Sequence[Query]) -> np.ndarray:
-        """float32 [Q, D]."""
-        return self._embeddings.stack([self._item(Item(query.input, "query")) for query in queries])
-
-    def gallery(self, data: TaskData) -> tuple[list[str], np.ndarray]:
-        """The distinct contents of the candidates, sorted, and their pooled vectors, float32 [G, D]."""
-        distinct = {candidate.content: candidate for candidate in data.candidates.values()}
-        contents = sorted(distinct)
-        groups = [[self._item(Item(part, "candidate")) for part in distinct[content].inputs] for content in contents]
-        return contents, pool_vectors([self._embeddings.stack(group) for group in groups])
 
 
 def _store(embedder: Adapted, folder: RunFolder | None, cache: bool, stack: ExitStack) -> EmbeddingStore:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.encoders import list_models
 from benchmarks.report import clean
-from benchmarks.tasks import SUITES, TASKS
+from benchmarks.tasks import SUITES, TASKS, match
 
 
 def models() -> str:
@@ -21,7 +21,7 @@ def tasks() -> str:
 
 def suites() -> str:
     """Every suite with the number of its tasks and what it is for."""
-    return columns([(suite.name, f"{len(suite.tasks)} tasks", suite.description) for suite in SUITES.values()])
+    return columns([(suite.name, f"{len(match(suite.tasks))} tasks", suite.description) for suite in SUITES.values()])
 
 
 LISTINGS: dict[str, Callable[[], str]] = {"models": models, "tasks": tasks, "suites": suites}

@@ -67,7 +67,7 @@ def clean(text: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    return "n/a" if share is None else f"{100 * share:.1f}"
+    return "n/a" if share is None else f"{round(100 * share, 1) + 0.0:.1f}"  # + 0.0: never "-0.0"
 
 
 def cells(result: Result, *, narrow: bool = False) -> list[str]:
@@ -76,13 +76,13 @@ def cells(result: Result, *, narrow: bool = False) -> list[str]:
     value, low, high = percent(result.value), percent(result.low), percent(result.high)
     score = f"{value}{mark}\n{low}–{high}" if narrow else f"{value} [{low}, {high}]{mark}"
     shares = [result.chance, result.normalised, *(result.controls.get(control) for control in CONTROLS)]
-    return [clean(result.name), score, *map(percent, shares)]
+    return [clean(result.name), str(result.n), score, *map(percent, shares)]
 
 
 def footnotes(results: Sequence[Result]) -> list[str]:
     """What the reader must know: metrics, marks, and what each task warns of."""
     metrics = ", ".join(sorted({clean(result.metric) for result in results}))
-    notes = [f"{metrics} in percent with a 95% interval; norm.: 0 = chance, 100 = perfect"] if results else []
+    notes = [f"{metrics} in percent of n questions, 95% interval; norm.: 0 = chance, 100 = perfect"] if results else []
     used = {result.interval for result in results}
     notes += [f"{mark} {meaning}" for method, (mark, meaning) in FEW.items() if method in used]
     notes += [f"{clean(result.name)}: {clean(str(warning))}" for result in results for warning in result.warnings]
@@ -95,8 +95,8 @@ def _table(summary: Mapping[str, Any], results: Sequence[Result], width: int) ->
     title = f"{model_label(summary)} on {clean(str(summary.get('suite', '')))}"
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 0 if narrow else 1, 0, 0), pad_edge=False)
     table.add_column("task", overflow="fold")
-    heads = ["score", "chance", "norm.", *(head.replace(" ", "\n") for head in HEADS)]
-    for head in ["score\n95%" if narrow else "score [95%]", *heads[1:]]:
+    score = "score\n95%" if narrow else "score [95%]"
+    for head in ["n", score, "chance", "norm.", *(head.replace(" ", "\n") for head in HEADS)]:
         table.add_column(head.replace("constant", "const.") if narrow else head, justify="right", no_wrap=True)
     for result in results:
         table.add_row(*(Text(cell) for cell in cells(result, narrow=narrow)))
@@ -135,7 +135,7 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _markdown(summary: Mapping[str, Any], results: Sequence[Result], _: int) -> str:
-    heads = ["task", "score [95%]", "chance", "norm.", *HEADS]
+    heads = ["task", "n", "score [95%]", "chance", "norm.", *HEADS]
     lines = [f"**{_md(model_label(summary))}** on {_md(clean(str(summary.get('suite', ''))))}", ""]
     lines += [_md_row(heads), "|:--" + "|--:" * (len(heads) - 1) + "|"]
     lines += [_md_row([_md(cell) for cell in cells(result)]) for result in results]
@@ -153,7 +153,7 @@ def _md(text: str) -> str:
 
 
 def _latex(summary: Mapping[str, Any], results: Sequence[Result], _: int) -> str:
-    heads = ["task", "score [95\\%]", "chance", "norm.", *HEADS]
+    heads = ["task", "n", "score [95\\%]", "chance", "norm.", *HEADS]
     title = f"{_tex(model_label(summary))} on {_tex(clean(str(summary.get('suite', ''))))}"
     lines = [
         "\\begin{table}",

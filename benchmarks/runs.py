@@ -9,6 +9,7 @@ RUN/embeddings/                       vectors of an encoder without a fingerprin
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,10 @@ class RunFolder:
 
     def finish(self, result: Result) -> None:
         write_json(self.task(result.name) / "result.json", result_to_json(result))
+
+    def forget_embeddings(self) -> None:
+        """A finished run needs its own vectors no more."""
+        shutil.rmtree(self.path / "embeddings", ignore_errors=True)
 
     def summary(self) -> dict[str, Any]:
         """The finished run's summary. UserError where there is none yet."""

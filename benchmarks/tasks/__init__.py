@@ -44,11 +44,11 @@ def select(suite: str, patterns: Sequence[str] = ()) -> list[tuple[TaskSpec, str
         raise UsageError(f"there is no suite {suite!r}{did_you_mean(suite, SUITES)} (known: {', '.join(SUITES)})")
     chosen = SUITES.get(suite)
     names = match(chosen.tasks) if chosen else list(TASKS)
+    for pattern in patterns:
+        if not set(match([pattern])) & set(names):
+            raise UsageError(f"suite {suite!r} has no task {pattern!r}; it has {', '.join(names)}")
     if patterns:
         wanted = match(patterns)
-        lacking = [name for name in wanted if name not in names]
-        if len(lacking) == len(wanted):
-            raise UsageError(f"suite {suite!r} has no task {lacking[0]!r}; it has {', '.join(names)}")
         names = [name for name in names if name in wanted]
     return [(TASKS[name], chosen.source if chosen else DEFAULT_SOURCE) for name in names]
 

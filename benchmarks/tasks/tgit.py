@@ -36,18 +36,15 @@ def clean(spec: TaskSpec, context: TaskContext) -> TaskData:
     candidates: dict[str, Candidate] = {}
     skipped: list[Skip] = []
     for item in _items(context, skipped):
-        try:
-            edits, pool = _pool(item, family, context.seed)
-        except UserError as error:
-            skipped.append(Skip(item.key, str(error)))
-            continue
-        wanted = {edit.target for edit in edits}
-        skipped += [Skip(f"{item.key}/{family}/{name}", "too like another candidate") for name in wanted - pool.keys()]
+        edits, pool = _pool(item, family, context.seed)
         if len(pool) < 2:
-            skipped.append(
-                Skip(f"{item.key}/{family}", "a gray photo" if family == "colorize" else "no two candidates differ")
-            )
+            reason = "a gray photo" if family == "colorize" else "no two candidates differ"
+            skipped.append(Skip(f"{item.key}/{family}", reason))
             continue
+        alike = [name for name in dict.fromkeys(edit.target for edit in edits) if name not in pool]
+        skipped += [Skip(f"{item.key}/{family}/{name}", "too like another candidate") for name in alike]
+        if family == "jitter" and len(pool) < JITTERS:
+            skipped.append(Skip(f"{item.key}/{family}", f"only {len(pool)} of {JITTERS} candidates differ"))
         keys = {name: f"{item.key}/{family}/{name}" for name in pool}
         candidates |= {keys[name]: Candidate(keys[name], (Input(image=image),)) for name, image in pool.items()}
         for edit in edits:
@@ -61,7 +58,7 @@ def paper(spec: TaskSpec, context: TaskContext) -> TaskData:
     """`tgit-paper/<family>`. Repeated candidates stay in, as in the paper; they form one bundle when scored."""
     family = str(spec.params["family"])
     skipped: list[Skip] = []
-    items = [item for item in _items(context, skipped) if _readable(item, skipped)]
+    items = list(_items(context, skipped))
     draws = PaperDraws(context.seed)
     drawn = {name: [draws.item(evaluation_mixture(name)) for _ in items] for name in FAMILIES}
     queries: list[Query] = []
@@ -76,24 +73,21 @@ def paper(spec: TaskSpec, context: TaskContext) -> TaskData:
 
 
 def _items(context: TaskContext, skipped: list[Skip]) -> Iterator[SourceItem]:
+    """The source's items whose pixels can be decoded, up to the limit: the same ones for every family."""
     count = 0
     for item in open_source(context.source, context.data_root).items():
         if isinstance(item, Rejected):
             skipped.append(Skip(item.item, item.reason))
-        elif context.limit is None or count < context.limit:
-            count += 1
-            yield item
-        else:
+            continue
+        if context.limit is not None and count >= context.limit:
             return
-
-
-def _readable(item: SourceItem, skipped: list[Skip]) -> bool:
-    try:
-        _base(item).load()
-    except UserError as error:
-        skipped.append(Skip(item.key, str(error)))
-        return False
-    return True
+        try:
+            _base(item).load()
+        except UserError as error:
+            skipped.append(Skip(item.key, str(error)))
+            continue
+        count += 1
+        yield item
 
 
 def _base(item: SourceItem) -> ImageRef:

@@ -116,9 +116,9 @@ def test_csv_is_unrounded() -> None:
 
 def test_markdown_and_latex_tables_have_equal_cells_in_every_row() -> None:
     table = [line for line in render(summary(), "md").splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in table} == {10}
+    assert {line.count("|") for line in table} == {11}
     rows = [line for line in render(summary(), "latex").splitlines() if line.endswith(r"\\")]
-    assert {line.count("&") for line in rows} == {8}
+    assert {line.count("&") for line in rows} == {9}
 
 
 def test_clean() -> None:

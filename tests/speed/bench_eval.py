@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 import fuselip
 from benchmarks.encoders import adapt
@@ -29,6 +30,7 @@ from benchmarks.tasks import TASKS, load_task
 from benchmarks.types import Query, TaskContext, TaskData
 from fuselip.core.images import rgb_pixels
 from fuselip.core.types import Input
+from fuselip.model.linear import linear
 from fuselip.model.sizes import IMAGE_SIZE, NUM_PATCHES, PATCH_SIZE, FuseLIPConfig, TransformerSize
 
 FAMILIES = ("crop", "rotate", "jitter", "flip", "colorize")
@@ -71,24 +73,26 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def matrix_rate(shapes: Sequence[tuple[int, int, int]], device: str, dtype: torch.dtype, seconds: float = 1.0) -> float:
-    """FLOP/s of the model's own matrix products (M, K, N), the faster of the two CPU libraries torch has."""
-    from fuselip.model.linear import linear
+def matrix_rate(shapes: Sequence[tuple[int, int, int]], device: str, seconds: float = 1.0) -> float:
+    """FLOP/s of fp32 matrix products of the shapes (M, K, N), by the faster of the CPU libraries that torch holds."""
+    return max(_rate(product, shapes, device, seconds) for product in (F.linear, linear))
 
-    best = 0.0
-    for product in (torch.nn.functional.linear, linear):
-        flops = spent = 0.0
-        for m, k, n in shapes:
-            x, w, b = (torch.randn(*size, device=device, dtype=dtype) for size in ((m, k), (n, k), (n,)))
-            with torch.inference_mode():
-                product(x, w, b)
-                while_spent = 0.0
-                while while_spent < seconds / len(shapes):
-                    while_spent += timed(lambda x=x, w=w, b=b: product(x, w, b), device)
-                    flops += 2.0 * m * k * n
-                spent += while_spent
-        best = max(best, flops / spent)
-    return best
+
+@torch.inference_mode()
+def _rate(
+    product: Callable[..., torch.Tensor], shapes: Sequence[tuple[int, int, int]], device: str, seconds: float
+) -> float:
+    flops = spent = 0.0
+    for m, k, n in shapes:
+        x, weight, bias = (torch.randn(*size, device=device) for size in ((m, k), (n, k), (n,)))
+        work = partial(product, x, weight, bias)
+        timed(work, device)
+        shape_spent = 0.0
+        while shape_spent < seconds / len(shapes):
+            shape_spent += timed(work, device)
+            flops += 2.0 * m * k * n
+        spent += shape_spent
+    return flops / spent
 
 
 def questions_of(data: TaskData, first_only: bool) -> list[Query]:
@@ -117,72 +121,74 @@ def peak_mb(model: str, photos: int) -> float:
     return float(json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout))
 
 
+class Setup:
+    """The encoder in two precisions, the tasks, and inputs of one planned batch for the parts measured alone."""
+
+    def __init__(self, model: str, photos: int, device: str) -> None:
+        self.device, self.photos = device, photos
+        self.encoder = fuselip.load(model, weights="random", device=device)
+        self.half = fuselip.load(model, weights="random", device=device, precision="bf16")
+        self.config: FuseLIPConfig = self.encoder.model.config
+        context = TaskContext(source="photos:quick", limit=photos)
+        self.tasks = [load_task(TASKS[f"tgit/{family}"], context) for family in FAMILIES]
+        found = [part.image for data in self.tasks for each in data.candidates.values() for part in each.inputs]
+        self.images = [image for image in dict.fromkeys(found) if image][:16]
+        pixels = torch.from_numpy(np.stack([rgb_pixels(image, IMAGE_SIZE) for image in self.images])).to(device)
+        self.pixels_BCHW = pixels.permute(0, 3, 1, 2).float().div(255).contiguous()
+        sequences = [self.encoder.sequence(Input("rotate 30 degrees clockwise", image)) for image in self.images]
+        self.ids = torch.tensor(sequences, device=device)
+        self.lengths = torch.full((len(sequences),), self.ids.shape[1], device=device)
+        rows, d = len(self.images) * (1 + NUM_PATCHES + self.config.titok.num_latents), self.config.titok.size.width
+        self.shapes = [(rows, d, 3 * d), (rows, d, d), (rows, d, 4 * d), (rows, 4 * d, d)]
+
+
+def measure(setup: Setup, with_full_loop: bool) -> dict[str, float]:
+    """One repeat: everything once, one after the other."""
+    device, encoder = setup.device, setup.encoder
+    done: list[Any] = []
+    engine_s = timed(lambda: done.append(_engine(encoder, setup.photos)), device)
+    summary = done[0].summary
+    asked = sum(task["n"] for task in summary["tasks"])
+    paper: list[int] = []
+    paper_s = timed(lambda: paper.append(straightforward(encoder, setup.tasks, first_only=True)), device)
+    with torch.inference_mode():
+        tokenizer_s = timed(lambda: encoder.model.image_ids(setup.pixels_BCHW), device)
+        transformer_s = timed(lambda: encoder.model.embed(setup.ids, setup.lengths), device)
+        half_s = timed(lambda: setup.half.model.image_ids(setup.pixels_BCHW), device)
+    rate = matrix_rate(setup.shapes, device)
+    tokenizer_rate = len(setup.images) * tokenizer_flops(setup.config) / tokenizer_s
+    transformer_rate = len(setup.ids) * transformer_flops(setup.config, setup.ids.shape[1]) / transformer_s
+    found = {
+        "engine, questions/s": asked / engine_s,
+        "the paper's loop (one question a family and photo), questions/s": paper[0] / paper_s,
+        "engine over the paper's loop": asked / engine_s * paper_s / paper[0],
+        "engine: share of time outside encode()": 1 - summary["embedding"]["encode_seconds"] / engine_s,
+        "engine: share of time spent waiting for decoding": summary["embedding"]["wait_seconds"] / engine_s,
+        "machine: matrix products of the tokenizer's shapes, GFLOP/s": rate / 1e9,
+        "tokenizer, GFLOP/s": tokenizer_rate / 1e9,
+        "tokenizer, share of the machine's rate": tokenizer_rate / rate,
+        "tokenizer, ms/image": 1e3 * tokenizer_s / len(setup.images),
+        "transformer, share of the machine's rate": transformer_rate / rate,
+        "transformer, ms/input": 1e3 * transformer_s / len(setup.ids),
+        "tokenizer in bf16, times faster than fp32": tokenizer_s / half_s,
+    }
+    if with_full_loop:
+        loop_s = timed(lambda: straightforward(encoder, setup.tasks, first_only=False), device)
+        found["engine over the loop that asks every question"] = loop_s / engine_s
+    return found
+
+
 def bench(model: str, photos: int, repeats: int, device: str) -> None:
-    encoder = fuselip.load(model, weights="random", device=device)
-    half = fuselip.load(model, weights="random", device=device, precision="bf16")
-    context = TaskContext(source="photos:quick", limit=photos)
-    tasks = [load_task(TASKS[f"tgit/{family}"], context) for family in FAMILIES]
-    config, width = encoder.config, encoder.config.titok.size.width
-    images = [query.input.image for data in tasks for query in data.queries if query.input.image][:1]
-    images += [part.image for data in tasks for c in data.candidates.values() for part in c.inputs if part.image]
-    images = list(dict.fromkeys(images))[:16]
-    pixels = torch.from_numpy(np.stack([rgb_pixels(image, IMAGE_SIZE) for image in images])).to(device)
-    pixels_BCHW = pixels.permute(0, 3, 1, 2).float().div(255).contiguous()
-    inputs = [Input("rotate 30 degrees clockwise", image) for image in images]
-    length = len(encoder.sequence(inputs[0]))
-    ids = torch.tensor([encoder.sequence(item) for item in inputs], device=device)
-    lengths = torch.full((len(ids),), length, device=device)
-    tokens = 1 + NUM_PATCHES + config.titok.num_latents
-    d, rows = width, len(images) * tokens
-    shapes = [(rows, d, 3 * d), (rows, d, d), (rows, d, 4 * d), (rows, 4 * d, d)]
-
-    rows_out: dict[str, list[float]] = {}
-
-    def note(name: str, value: float) -> None:
-        rows_out.setdefault(name, []).append(value)
-
-    for repeat in range(repeats + 1):  # the first is a warm-up
-        result: list[Any] = []
-        engine_s = timed(lambda r=result: r.append(_engine(encoder, photos)), device)
-        summary = result[0].summary
-        asked = sum(task["n"] for task in summary["tasks"])
-        loop_s = timed(lambda: straightforward(encoder, tasks, first_only=False), device) if repeat <= 1 else 0.0
-        paper: list[int] = []
-        paper_s = timed(lambda p=paper: p.append(straightforward(encoder, tasks, first_only=True)), device)
-        with torch.inference_mode():
-            tokenizer_s = timed(lambda: encoder.model.image_ids(pixels_BCHW), device)
-            transformer_s = timed(lambda: encoder.model.embed(ids, lengths), device)
-            half_s = timed(lambda: half.model.image_ids(pixels_BCHW), device)
-        rate = matrix_rate(shapes, device, torch.float32)
-        if repeat == 0:
-            continue
-        if loop_s:
-            note("engine over loop with every question, questions/s", (asked / engine_s) / (asked / loop_s))
-        note("engine, questions/s", asked / engine_s)
-        note("paper's loop (one question a family and photo), questions/s", paper[0] / paper_s)
-        note("engine over the paper's loop, questions/s", (asked / engine_s) / (paper[0] / paper_s))
-        overhead = (engine_s - summary["embedding"]["encode_seconds"]) / engine_s
-        note("engine: share of time outside encode()", overhead)
-        note("engine: share of time spent waiting for decoding", summary["embedding"]["wait_seconds"] / engine_s)
-        note("machine: matrix products of the tokenizer's shapes, GFLOP/s", rate / 1e9)
-        note("tokenizer, GFLOP/s", len(images) * tokenizer_flops(config) / tokenizer_s / 1e9)
-        note("tokenizer, share of the machine's rate", len(images) * tokenizer_flops(config) / tokenizer_s / rate)
-        note("tokenizer, ms/image", 1e3 * tokenizer_s / len(images))
-        note(
-            "transformer, share of the machine's rate",
-            len(ids) * transformer_flops(config, length) / transformer_s / rate,
-        )
-        note("transformer, ms/input", 1e3 * transformer_s / len(ids))
-        note("tokenizer in bf16, times faster than fp32", tokenizer_s / half_s)
-    drift = half.precision_report(images)
-
-    print(f"{model} on {device}, {photos} photos, {asked} questions, median of {repeats} repeats [min, max]")
+    setup = Setup(model, photos, device)
+    measure(setup, with_full_loop=False)  # a warm-up
+    rounds = [measure(setup, with_full_loop=True) for _ in range(repeats)]
+    print(f"{model} on {device}, {photos} photos; median of {repeats} repeats [min, max]")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    for name, values in rows_out.items():
-        print(f"{name:66s} {statistics.median(values):9.3f}  [{min(values):.3f}, {max(values):.3f}]")
-    print(f"bf16: {json.dumps(drift)}")
-    print(f"{'peak memory of a run, MiB':66s} {peak_mb(model, photos):9.0f}")
-    print(f"{'peak memory of this process, MiB':66s} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:9.0f}")
+    for name in rounds[0]:
+        values = [row[name] for row in rounds]
+        print(f"{name:64s} {statistics.median(values):9.3f}  [{min(values):.3f}, {max(values):.3f}]")
+    print(f"bf16 against fp32: {json.dumps(setup.half.precision_report(setup.images))}")
+    print(f"{'peak memory of a run in a process of its own, MiB':64s} {peak_mb(model, photos):9.0f}")
 
 
 def _engine(encoder: Any, photos: int) -> Any:
