@@ -127,13 +127,16 @@ def list_(what: str) -> None:
 @click.option(
     "--format", "format_", type=click.Choice(["table", "csv", "md", "latex"]), default="table", show_default=True
 )
+@click.option("--skills", is_flag=True, help="Accuracy by angle, crop cell, jitter strength, flip axis, ...")
 @debug_option
-def show(run_folder: Path, format_: str) -> None:
+def show(run_folder: Path, format_: str, skills: bool) -> None:
     """The results of a finished run."""
     from benchmarks.report import render
     from benchmarks.runs import RunFolder
+    from benchmarks.skills_report import render_skills
 
-    click.echo(render(RunFolder(run_folder).summary(), format_), nl=False)
+    summary = RunFolder(run_folder).summary()
+    click.echo(render_skills(summary) if skills else render(summary, format_), nl=False)
 
 
 @main.command()

@@ -122,13 +122,15 @@ def configuration(
     embedder: Adapted, suite: str, loaded: Sequence[Loaded], source: str | None, limit: int | None, seed: int
 ) -> dict[str, Any]:
     """Everything that decides the predictions: a run folder holds one of these and refuses another."""
+    weights = embedder.info.weights
     return {
         "encoder": {
             "name": embedder.info.name,
             "fingerprint": embedder.info.fingerprint,
-            "origin": dict(embedder.origin),
-            "weights": _weights(embedder),
+            "weights": weights.sha256 if weights else None,
             "precision": embedder.info.precision,
+            # Without a fingerprint, the code is the best there is to tell one encoder from another.
+            "origin": None if embedder.info.fingerprint else dict(embedder.origin),
         },
         "limits": {"images": embedder.limits.images, "inputs": embedder.limits.inputs},
         "suite": suite,

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import evaluate
 from benchmarks.rescore import rescore
+from fuselip.core.encoder import EncoderInfo, Weights
 from fuselip.core.errors import UsageError, UserError
 from fuselip.core.types import Input
 from tests.benchmarks.pictures import NotANumber, PositionBiased, Thumbnails, draw
@@ -68,6 +69,14 @@ def test_same_predictions_with_and_without_shared_cache(source: str, tmp_path: P
     again = json.loads((tmp_path / "again" / "summary.json").read_text())
     assert again["embedding"]["encoded_batches"] == 0
     assert again["embedding"]["reused_batches"] > 0
+
+
+def test_same_weights_found_another_way_are_the_same_run(source: str, tmp_path: Path) -> None:
+    """A checkpoint that was downloaded comes from the cache when the run is resumed."""
+    for place in ("hub", "cache"):
+        encoder = Thumbnails()
+        encoder.info = EncoderInfo("x", fingerprint="f", weights=Weights(place, place, "r", "sha", note=place))  # type: ignore[attr-defined]
+        evaluate(encoder, tasks=["tgit/flip"], source=source, output=tmp_path)
 
 
 class Stopping(Thumbnails):

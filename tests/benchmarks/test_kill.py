@@ -1,4 +1,4 @@
-"""kill -9 at several points of a run: a partial state is seen each time, and the same command ends with the same bytes."""
+"""kill -9 at several points of a run: a partial state is seen, and the same command ends with the same bytes."""
 
 from __future__ import annotations
 
