@@ -13,7 +13,7 @@ demo: .venv/.installed
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -m "not slow and not gpu and not network" -n $(WORKERS) --durations=10
 
-test-all: lint sizes
+test-all: .venv/.installed-all lint sizes
 	$(BIN)/python -m pytest -m "not gpu and not network" -n $(WORKERS) --durations=20
 
 lint: .venv/.installed-dev
@@ -42,3 +42,7 @@ clean:
 .venv/.installed-dev: .venv/.created pyproject.toml constraints.txt
 	$(INSTALL) -e '.[dev]'
 	touch .venv/.installed $@
+
+.venv/.installed-all: .venv/.created pyproject.toml constraints.txt
+	$(INSTALL) -e '.[all]'
+	touch .venv/.installed .venv/.installed-dev $@

@@ -1,4 +1,4 @@
-"""How images are written: a codec by name with its quality, part of a build's configuration and never chosen silently."""
+"""How images are written: a codec by name and quality, part of a build's configuration, never chosen silently."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class Codec:
 
     def __post_init__(self) -> None:
         if self.name not in CODECS:
-            raise UsageError(f"unknown codec {self.name!r}{did_you_mean(self.name, CODECS)}; known: {', '.join(CODECS)}")
+            raise UsageError(
+                f"unknown codec {self.name!r}{did_you_mean(self.name, CODECS)}; known: {', '.join(CODECS)}"
+            )
         most = 9 if self.name == "png" else 100
         if not 0 <= self.quality <= most:
             raise UsageError(f"--quality {self.quality}: {self.name} takes 1 to {most}")
@@ -55,12 +57,15 @@ class Codec:
         return CODECS[self.name].extension
 
     def encode(self, image: Image.Image) -> Encoded:
-        """An RGB image as a file's bytes: no metadata, the same bytes for the same pixels and library."""
+        """An image, as RGB, as a file's bytes: no metadata, the same bytes for the same pixels and library."""
         kind = CODECS[self.name]
         buffer = io.BytesIO()
-        clean = image.copy() if image.info else image  # Pillow would copy profiles and comments of the source
-        clean.info = {}
-        clean.save(buffer, kind.format, **kind.options(self.quality))
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        info, image.info = image.info, {}  # Pillow would write profiles and comments of the source
+        try:
+            image.save(buffer, kind.format, **kind.options(self.quality))
+        finally:
+            image.info = info
         data = buffer.getvalue()
         return Encoded(data, hashlib.sha256(data).hexdigest(), image.width, image.height)
 
@@ -74,7 +79,6 @@ def software() -> dict[str, str | None]:
     from PIL import features
 
     return {
-        "fuselip": version("fuselip"),
         "pillow": version("pillow"),
         "numpy": version("numpy"),
         "pyarrow": version("pyarrow"),

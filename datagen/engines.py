@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -28,8 +28,8 @@ TASKS_PER_WORKER = 2
 _stop: Event | None = None
 
 
-def run(engine: str, function: Work[T, R], tasks: Iterable[T], workers: int) -> Iterator[R]:
-    """Results of `function(task, stopped)`, in any order. `function` and tasks are picklable; `stopped()` may be asked."""
+def run(engine: str, function: Work[T, R], tasks: Iterable[T], workers: int) -> Generator[R]:
+    """Results of `function(task, stopped)`, in any order. Function and tasks must be picklable."""
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}{did_you_mean(engine, ENGINES)}; known: {', '.join(ENGINES)}")
     if workers < 1:
@@ -42,7 +42,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _local(function: Work[T, R], tasks: Iterable[T], workers: int) -> Iterator[R]:
+def _local(function: Work[T, R], tasks: Iterable[T], workers: int) -> Generator[R]:
     if workers == 1:
         for task in tasks:
             yield function(task, lambda: False)
@@ -90,7 +90,7 @@ def _call(function: Work[T, R], task: T) -> R:
     return function(task, _stop.is_set)
 
 
-def _ray(function: Work[T, R], tasks: Iterable[T], workers: int) -> Iterator[R]:
+def _ray(function: Work[T, R], tasks: Iterable[T], workers: int) -> Generator[R]:
     """On the cluster that RAY_ADDRESS names, else one started here. The output folder is one that all nodes share."""
     try:
         import ray
@@ -130,4 +130,4 @@ def _result(ray: Any, reference: Any) -> Any:
         raise error.cause from error
 
 
-ENGINES: dict[str, Callable[[Work[Any, Any], Iterable[Any], int], Iterator[Any]]] = {"local": _local, "ray": _ray}
+ENGINES: dict[str, Callable[[Work[Any, Any], Iterable[Any], int], Generator[Any]]] = {"local": _local, "ray": _ray}

@@ -24,6 +24,10 @@ from fuselip.core.provenance import provenance
 FIRST_ERRORS = 20
 
 
+# (a finished shard's record, whether its source items have changed since) -> make it anew?
+Again = Callable[[Record, bool], bool]
+
+
 @dataclass
 class Summary:
     """What a set holds so far; `made` counts what this session added."""
@@ -83,13 +87,13 @@ def build(
     budget: Budget | None = None,
     root: Path | None = None,
     about: dict[str, Any] | None = None,
-    again: Callable[[Record], bool] | None = None,
+    again: Again | None = None,
     listener: Listener | None = None,
 ) -> Summary:
     """Make what is missing of the set in `out`. The same call resumes what was killed, and ends with the same bytes.
 
-    `about` is recorded with the session; finished shards for which `again` is true are made anew. Raises UsageError for a
-    folder of another set, UserError for a source that changed or is hopeless, and for a full disk.
+    `about` is recorded with the session; finished shards for which `again` says so are made anew. Raises UsageError
+    for a folder of another set, UserError for a source that changed or is hopeless, and for a full disk.
     """
     began = time.monotonic()
     budget, listener = budget or Budget(), listener or Listener()
@@ -108,49 +112,51 @@ def build(
     return summary
 
 
-def _tasks(job: Job, source: Source, summary: Summary, again: Callable[[Record], bool] | None) -> Iterator[Task]:
+def _tasks(job: Job, source: Source, summary: Summary, again: Again | None) -> Iterator[Task]:
     """The shards to make. Finished ones are checked against the source as they are passed."""
     done = output.finished(job.out)
     for shard, chunk in chunks(source, job.config):
         if shard in done:
             done.remove(shard)
             record = Record.read(output.record_file(job.out, shard))
-            same = record.digest == digest(chunk)
-            if not (again and (again(record) or not same and again(CHANGED))):
-                if not same:
-                    raise UserError(_changed(job, shard, chunk[0].position, chunk[-1].position))
+            changed = record.digest != digest(chunk)
+            if not (again and again(record, changed)):
+                if changed:
+                    raise UserError(_changed(job, shard, f"items {chunk[0].position} to {chunk[-1].position}"))
                 summary.add(record, fresh=False)
                 continue
-            (job.out / "manifest.json").unlink(missing_ok=True)
             output.record_file(job.out, shard).unlink()
+        (job.out / "manifest.json").unlink(missing_ok=True)
         yield Task(job, shard, chunk)
     if done:
-        raise UserError(_changed(job, min(done), min(done) * job.config.shard_items, None))
+        raise UserError(_changed(job, min(done), "it has fewer items"))
 
 
-def _changed(job: Job, shard: int, first: int, last: int | None) -> str:
-    where = f"items {first} to {last}" if last is not None else f"items from {first} on are gone"
+def _changed(job: Job, shard: int, what: str) -> str:
     return (
-        f"the source {job.config.source} has changed since shard {shard:05d} was made ({where}); restore it, run "
+        f"the source {job.config.source} has changed since shard {shard:05d} was made ({what}); restore it, run "
         f"`fuselip-datagen retry changed {job.out}`, or build into a new --out"
     )
 
 
 def _check_some(config: Config, summary: Summary) -> None:
     if not summary.counts["groups"] and not summary.counts["rows"]:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in summary.rejects.most_common(4)) or "nothing was made"
+        reasons = (
+            ", ".join(f"{reason} {count}" for reason, count in summary.rejects.most_common(4)) or "nothing was made"
+        )
         raise UserError(
             f"not one group came of {summary.counts['items']} source items ({reasons}); "
             f"is {config.source} a source for build-{config.builder}?"
         )
 
 
-# Stands for "the source's items differ" when `again` is asked about a shard of which that is so.
-CHANGED = Record(-1, "", Counter(), {}, Counter(changed=1), 0)
-
-
 class _Counting:
-    """Counts the source in a thread, so that the time left can be told; it costs headers only, as hashes are kept."""
+    """Counts the source in a thread, so that the time left can be told; it costs headers only, as hashes are kept.
+
+    It starts after `DELAY` seconds: shorter runs need no forecast.
+    """
+
+    DELAY = 5.0
 
     def __init__(self, source: Source, limit: int | None) -> None:
         self.total: int | None = None
@@ -167,6 +173,8 @@ class _Counting:
 
     def _count(self, source: Source, limit: int | None) -> None:
         count = 0
+        if self._stop.wait(self.DELAY):
+            return
         try:
             for count, _ in enumerate(source.items(), 1):
                 if self._stop.is_set():

@@ -32,6 +32,8 @@ _CODES = (
     ("has changed since", "changed"),
     ("damaged", "damaged"),
     ("cut short", "damaged"),
+    ("among its files", "no_image"),
+    ("cannot be ", "unreadable"),
 )
 BENIGN = frozenset({"duplicate", "uniform"})
 
@@ -46,7 +48,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Reject:
-    """A source item, or a group of it, that is not in the set. `error` is False for what a recipe leaves out by design."""
+    """A source item, or a group of it, that is not in the set. `error` is False where a recipe left it out."""
 
     position: int
     item: str

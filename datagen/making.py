@@ -1,7 +1,7 @@
 """Making one shard out of its items: the function that every engine runs, and that `verify` runs again.
 
-What it does depends on the task alone. A shard is finished when its record stands; all else is written before, so that a
-killed worker leaves nothing that counts.
+What it does depends on the task alone. A shard is finished when its record stands; all else is written before, so that
+a killed worker leaves nothing that counts.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _sample(
         raise UserError(f"a group of {len(refs)} images, more than {shards.MAX_IMAGES}; make smaller groups")
     for ref in refs:
         if ref not in encoded:
-            encoded[ref] = codec.encode(ref.load())
+            encoded[ref] = codec.encode(ref.decode())
     pictures = [encoded[ref] for ref in refs]
     record = shards.record_of(key, group, pictures, item.image.source, item.origin, item.credit)
     return set_name(group, len(refs)), record, [picture.data for picture in pictures]
@@ -188,4 +188,3 @@ def _recipe(job: Job) -> Recipe:
 def _recipe_of(builder: str, params: str, version: int) -> Recipe:
     """A worker makes its recipe once: some read word lists or fonts."""
     return registry.create(builder, json.loads(params), version)
-

@@ -1,7 +1,7 @@
 """A set's folder: who may write it, what each shard consists of, and when it is complete.
 
 OUT/build.json                configuration; claims the folder
-OUT/data/<set>/00000.tar      groups, one folder for each recipe and shape (see fuselip.core.shards); sizes.json beside them
+OUT/data/<set>/00000.tar      groups, one folder for each recipe and shape (see fuselip.core.shards), with sizes.json
 OUT/index/00000.parquet       one row a pair
 OUT/virtual/00000.parquet     in place of both, with --virtual: one row a source item
 OUT/rejects/00000.jsonl       what was left out, and why
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from datagen.codecs import software
 from datagen.plan import Config
 from fuselip.core.errors import UsageError, UserError
 from fuselip.core.files import explain, lock, read_json, write_json
@@ -64,7 +65,9 @@ class Record:
             if value["schema"] != SCHEMA or not all(_inside(name) for name in value["files"]):
                 raise ValueError("another schema, or file names that lead out")
             counts, rejects = Counter[str](value["counts"]), Counter[str](value["rejects"])
-            return cls(int(value["shard"]), str(value["digest"]), counts, dict(value["files"]), rejects, value["errors"])
+            return cls(
+                int(value["shard"]), str(value["digest"]), counts, dict(value["files"]), rejects, value["errors"]
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); delete it and give the build's command again") from error
 
@@ -125,9 +128,13 @@ def claim(out: Path, config: Config, resume: bool = True) -> Iterator[None]:
     with lock(out / ".lock", f"{out} belongs to a run that is still going on; wait for it to end"):
         strangers = sorted(p.name for p in out.iterdir() if p.name not in OURS and not p.name.endswith(".part"))
         if strangers and not (out / "build.json").exists():
-            raise UsageError(f"{out} holds other files ({', '.join(strangers[:3])}); choose a new or empty --out folder")
+            raise UsageError(
+                f"{out} holds other files ({', '.join(strangers[:3])}); choose a new or empty --out folder"
+            )
         if not resume and (out / "build.json").exists():
-            raise UsageError(f"{out} holds a set already; leave out --no-resume to go on with it, or choose another --out")
+            raise UsageError(
+                f"{out} holds a set already; leave out --no-resume to go on with it, or choose another --out"
+            )
         _check_config(out, config)
         for leftover in out.rglob(".*.part"):
             leftover.unlink()
@@ -137,13 +144,19 @@ def claim(out: Path, config: Config, resume: bool = True) -> Iterator[None]:
 def _check_config(out: Path, config: Config) -> None:
     path = out / "build.json"
     if not path.exists():
-        write_json(path, {"schema": SCHEMA, "config": config.to_json()})
+        write_json(path, {"schema": SCHEMA, "config": config.to_json(), "software": software()})
         return
     found = read_json(path)
     held = found.get("config") if isinstance(found, dict) else None
     if not isinstance(held, dict) or content_hash(held) != content_hash(config.to_json()):
         difference = _difference(held, config.to_json())
         raise UsageError(f"{out} holds another set ({difference}); choose another --out, or delete that folder")
+    if found.get("software") != software():
+        difference = _difference(found.get("software"), software())
+        raise UsageError(
+            f"{out} was begun with other versions ({difference}), which may write other bytes; install those again, or "
+            "choose another --out"
+        )
 
 
 def _difference(held: Any, wanted: Mapping[str, Any]) -> str:

@@ -17,8 +17,8 @@ from datagen.items import Placed
 from datagen.recipes import registry
 from datagen.sources.types import Rejected, Source, SourceItem
 from datagen.types import Recipe, Skip
-from fuselip.core.errors import UsageError, UserError
 from fuselip.core import seeds
+from fuselip.core.errors import UsageError, UserError
 from fuselip.core.types import Group, Scalar
 
 SCHEMA = 1
@@ -53,7 +53,7 @@ class Config:
         codec: Codec | None = None,
         virtual: bool = False,
     ) -> Config:
-        """With defaults filled in from the builder's row. Raises UsageError for unknown names and values out of range."""
+        """With defaults filled in. Raises UsageError for unknown names and values out of range."""
         for name, value in {"--limit": limit, "--shard-items": shard_items}.items():
             if value is not None and value < 1:
                 raise UsageError(f"{name} {value}: it is 1 or more")

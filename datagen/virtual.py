@@ -1,7 +1,7 @@
 """Virtual sets: rows that say how to make groups, and the function that makes them. Nothing is drawn ahead.
 
-A row holds the recipe's name, version and parameters, the seed, the epoch, and the whole source item (where its bytes are
-and their sha256). The epoch is part of the seed: `realise(row, epoch)` redraws, and is the same on every machine.
+A row holds the recipe's name, version and parameters, the seed, the epoch, and the whole source item (where its bytes
+are and their sha256). The epoch is part of the seed: `realise(row, epoch)` redraws, and is the same on every machine.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def read(out: Path) -> Iterator[dict[str, Any]]:
 def realise(row: Mapping[str, Any], epoch: int | None = None, root: Path | None = None) -> Iterator[Group | Skip]:
     """The groups of a row, drawn for `epoch` (default: the row's own). Their images load lazily.
 
-    `root` is where the row's file names start, and what they must stay inside. Raises UserError for a recipe or a version
-    of one that is not installed, and for damaged rows.
+    `root` is where the row's file names start, and what they must stay inside. Raises UserError for a recipe or a
+    version of one that is not installed, and for damaged rows.
     """
     try:
         recipe = _recipe(row["recipe"], row["version"], row["params"])

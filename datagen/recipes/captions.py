@@ -38,7 +38,14 @@ class Captions:
         for index in rng.permutation(len(item.captions))[:count]:
             caption = item.captions[index]
             key = content_hash([self.name, self.version, image.key, caption])
-            yield Group(key, (Pair(Input(image=image), Input(caption)),), self.name, self.version, {"caption": int(index)}, item.key)
+            yield Group(
+                key,
+                (Pair(Input(image=image), Input(caption)),),
+                self.name,
+                self.version,
+                {"caption": int(index)},
+                item.key,
+            )
 
     def _scaled(self, image: ImageRef) -> ImageRef:
         """Sizes come from the header where no operation has changed them yet."""

@@ -30,6 +30,7 @@ class Builder:
 
 BUILDERS: dict[str, Builder] = {
     "captions": Builder("datagen.recipes.captions:Captions", "An image and its caption, one pair a group."),
+    "transforms": Builder("datagen.recipes.transforms:Transforms", "Edits of a photo by instruction (TGIT).", 100),
 }
 
 
@@ -87,5 +88,7 @@ def _check_known(name: str, factory: Callable[..., Recipe], given: Mapping[str, 
 
 def _signature(factory: Callable[..., Recipe]) -> Mapping[str, inspect.Parameter]:
     found = inspect.signature(factory).parameters
-    assert all(isinstance(each.default, bool | int | float | str) for each in found.values()), "parameters have defaults"
+    assert all(isinstance(each.default, bool | int | float | str) for each in found.values()), (
+        "parameters have defaults"
+    )
     return found

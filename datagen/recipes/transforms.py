@@ -1,4 +1,4 @@
-"""The transforms recipe (TGIT of the FuseLIP paper): an image and an instruction on the left, the edited image right."""
+"""The transforms recipe (TGIT of the FuseLIP paper): image and instruction on the left, the edited image right."""
 
 from __future__ import annotations
 

@@ -16,7 +16,12 @@ WHOLE = (
     "we see {list}",
     "{list} can be seen",
 )
-GROUND = ("{list} on {ground}", "a picture of {list} on {ground}", "on {ground}, {list}", "an image of {list}, drawn on {ground}")
+GROUND = (
+    "{list} on {ground}",
+    "a picture of {list} on {ground}",
+    "on {ground}, {list}",
+    "an image of {list}, drawn on {ground}",
+)
 RELATION = (
     "{first} {relation} {second}",
     "a picture with {first} {relation} {second}",
@@ -40,7 +45,9 @@ def captions(scene: Scene, draws: Draws) -> tuple[str, ...]:
     """
     texts = [
         draws.choice(WHOLE).format(list=inventory(scene, LEVELS[0], draws)),
-        draws.choice(GROUND).format(list=inventory(scene, draws.choice(LEVELS), draws), ground=ground(scene.background)),
+        draws.choice(GROUND).format(
+            list=inventory(scene, draws.choice(LEVELS), draws), ground=ground(scene.background)
+        ),
         _relation(scene, draws),
         _relation(scene, draws),
         _place(scene, draws),

@@ -150,7 +150,9 @@ def _direction(scene: Scene, draws: Draws) -> Question | None:
     for index in draws.shuffled(range(len(scene.things))):
         thing = scene.things[index]
         if thing.shape == "arrow" and thing.rotation in DIRECTIONS:
-            phrases = [p for p in (describe(thing, ("shape",)), describe(thing, ("colour", "shape"))) if count(scene, p) == 1]
+            phrases = [
+                p for p in (describe(thing, ("shape",)), describe(thing, ("colour", "shape"))) if count(scene, p) == 1
+            ]
             if phrases:
                 form = draws.choice(("Which way does the {} point?", "In which direction does the {} point?"))
                 return Question(form.format(draws.choice(phrases).words), DIRECTIONS[thing.rotation], "direction")

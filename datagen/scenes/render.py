@@ -24,7 +24,9 @@ def scene(image: Image.Image | None, version: int, spec: str, size: int) -> Imag
     Raises UserError for an unknown version, a spec that is not well formed, a size out of bounds, or an image.
     """
     if version != RENDER_VERSION:
-        raise UserError(f"image operation 'scene' has no version {version} here (known: {RENDER_VERSION}); update fuselip")
+        raise UserError(
+            f"image operation 'scene' has no version {version} here (known: {RENDER_VERSION}); update fuselip"
+        )
     if image is not None:
         raise UserError("image operation 'scene' draws a picture of its own; make it the first step, without a source")
     if isinstance(size, bool) or not isinstance(size, int) or not MIN_SIZE <= size <= MAX_SIZE:

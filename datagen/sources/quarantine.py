@@ -13,15 +13,18 @@ from fuselip.core.errors import UserError
 def quarantine(name: str, found: Iterable[SourceItem | Rejected]) -> Iterator[SourceItem | Rejected]:
     """Items whose header says image, each picture (by the hash of its bytes and operations) and each key once.
 
-    Damage behind the header shows when the pixels are decoded; whoever does that counts it. Memory: two 32-byte hashes
-    per item, for the duplicates. Raises UserError at the end if no item was usable.
+    Damage behind the header shows when the pixels are decoded; whoever does that counts it. Memory: a key and a 32-byte
+    hash per item, for the duplicates. Raises UserError at the end if no item was usable.
     """
     pictures: set[bytes] = set()
     keys: set[str] = set()
-    usable, reasons = 0, []
+    usable = 0
+    reasons: list[str] = []
     for item in found:
         if isinstance(item, SourceItem):
             item = _checked(item, pictures, keys)
+        if isinstance(item, Rejected):
+            item = Rejected(_readable(item.item), _readable(item.reason))
         if isinstance(item, SourceItem):
             usable += 1
         elif len(reasons) < 3:
@@ -33,6 +36,8 @@ def quarantine(name: str, found: Iterable[SourceItem | Rejected]) -> Iterator[So
 
 
 def _checked(item: SourceItem, pictures: set[bytes], keys: set[str]) -> SourceItem | Rejected:
+    if item.key != _readable(item.key):
+        return Rejected(item.key, "its name is not UTF-8; rename it")
     if item.key in keys:
         return Rejected(item.key, "its key occurs earlier in the source")
     identity = bytes.fromhex(item.image.key)
@@ -45,3 +50,8 @@ def _checked(item: SourceItem, pictures: set[bytes], keys: set[str]) -> SourceIt
     keys.add(item.key)
     pictures.add(identity)
     return item if item.origin else replace(item, origin=item.key)
+
+
+def _readable(text: str) -> str:
+    """Bytes of a file name that are no UTF-8 (lone surrogates in Python) written out, so that it can be recorded."""
+    return text.encode("utf-8", "backslashreplace").decode()

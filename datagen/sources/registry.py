@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from datagen.sources.folder import Folder
@@ -27,14 +28,15 @@ def open_source(spec: str, data_root: str | None = None) -> Source:
     For a CSV, `data_root` is also the folder its paths are relative to. Raises UsageError for an unknown spec,
     UserError where what it names is missing.
     """
-    root = Path(data_root) if data_root else Path()
+    data_root = os.path.expanduser(data_root) if data_root else None
+    root = Path(data_root or "")
     if spec in ("photos", "photos:quick"):
         return Photos(quick=spec == "photos:quick")
     kind, separator, rest = spec.partition(":")
     if separator and kind in ("folder", "csv", "wds"):
         if not rest:
             raise UsageError(f"the source {spec!r} names no path; write {kind}:PATH")
-        return _open(kind, rest, root, data_root)
+        return _open(kind, os.path.expanduser(rest), root, data_root)  # shells leave the ~ of folder:~/x as it is
     kind = _recognise(root / spec) if spec else ""
     if not kind:
         words = [known.partition(":")[0] for known in KINDS]

@@ -50,9 +50,10 @@ class Table:
         try:
             image = images.ref_from_file(inside(self.root, path))
         except UserError as error:
-            return Rejected(path, str(error))
-        key = Path(path).relative_to(self.root).as_posix() if Path(path).is_absolute() else Path(path).as_posix()
-        return SourceItem(key, image, tuple(dict.fromkeys(caption for caption in captions if caption)))
+            return Rejected(path or "(a row without a path)", str(error))
+        absolute = Path(path).is_absolute()
+        key = Path(path).resolve().relative_to(self.root.resolve()) if absolute else Path(path)
+        return SourceItem(key.as_posix(), image, tuple(dict.fromkeys(caption for caption in captions if caption)))
 
     def _rows(self) -> Iterator[tuple[str, str] | Rejected]:
         """(path, caption) row by row; a row that does not parse is Rejected with its line number."""

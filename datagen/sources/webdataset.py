@@ -24,12 +24,12 @@ MAX_TARS = 100_000
 class WebDataset:
     """Samples in archive order, tars in order of name. A sample's members share their name up to its first dot.
 
-    Keys are `tar name/sample key`. The caption is KEY.txt, or else `caption` or `text` of KEY.json. A tar that breaks off
-    is used up to there and reported.
+    Keys are `tar name/sample key`. The image is KEY.jpg (.png, ...), or else the only one of KEY.x.jpg; the caption is
+    KEY.txt, or else `caption` or `text` of KEY.json. A tar that breaks off is used up to there and reported.
     """
 
     def __init__(self, pattern: str, root: Path | None = None) -> None:
-        self.tars = expand(str((root or Path()) / pattern))
+        self.tars = expand(pattern, root or Path())
         self.name = f"wds:{Path(pattern).name}"
 
     def items(self) -> Iterator[SourceItem | Rejected]:
@@ -40,8 +40,8 @@ class WebDataset:
             yield from _samples(tar)
 
 
-def expand(pattern: str) -> list[Path]:
-    """Files that a pattern names: `{000..012}` (zero-padded), `{a,b}` and the shell's `*`, `?`.
+def expand(pattern: str, root: Path) -> list[Path]:
+    """Files under `root` that a pattern names: `{000..012}` (zero-padded), `{a,b}` and the shell's `*`, `?`.
 
     Raises UserError where nothing matches, a tar named by braces is missing, or there are over MAX_TARS.
     """
@@ -55,11 +55,16 @@ def expand(pattern: str) -> list[Path]:
     found: list[Path] = []
     for names in product(*choices):
         name = "".join(names)
-        matches = sorted(glob.glob(name)) if re.search(r"[*?[]", name) else [name]
-        if not matches or not all(Path(match).is_file() for match in matches):
-            raise UserError(f"no file matches {name!r}; check the spelling of --source and --data-root")
-        found += [Path(match) for match in matches]
+        literal = (root / name).is_file()  # "[", "*" and "?" can stand in a file's name too
+        matches = [root / name] if literal else sorted(Path(path) for path in glob.glob(str(_escaped(root) / name)))
+        if not matches or not all(path.is_file() for path in matches):
+            raise UserError(f"no file matches {str(root / name)!r}; check the spelling of --source and --data-root")
+        found += matches
     return list(dict.fromkeys(found))
+
+
+def _escaped(root: Path) -> Path:
+    return Path(glob.escape(str(root)))
 
 
 def _choices(braces: str) -> list[str]:
@@ -67,6 +72,8 @@ def _choices(braces: str) -> list[str]:
     if bounds is None:
         return braces.split(",")
     first, last = int(bounds[1]), int(bounds[2])
+    if last < first:
+        raise UserError(f"'{{{braces}}}' counts down; write the lower number first")
     if last - first >= MAX_TARS:
         raise UserError(f"'{{{braces}}}' names more than {MAX_TARS} files; give a narrower pattern")
     return [str(number).zfill(len(bounds[1])) for number in range(first, last + 1)]
@@ -87,17 +94,23 @@ def _samples(tar: Path) -> Iterator[SourceItem | Rejected]:
             yield from _item(tar, current, sample)
             sample = {}
         current = key
-        sample[extension.lower()] = member
+        if extension.lower() in sample:
+            yield Rejected(f"{tar.name}/{member.name}", "its sample has a file of this extension already")
+        else:
+            sample[extension.lower()] = member
     if sample:
         yield from _item(tar, current, sample)
 
 
 def _item(tar: Path, key: str, sample: dict[str, Member]) -> Iterator[SourceItem | Rejected]:
     name = f"{tar.name}/{key}"
-    picture = next((sample[extension] for extension in sample if extension in IMAGES), None)
-    if picture is None:
-        yield Rejected(name, f"no image among its files ({', '.join(sorted(sample))})")
+    plain = [extension for extension in sample if extension in IMAGES]
+    pictures = plain or [extension for extension in sample if extension.rpartition(".")[2] in IMAGES]
+    if not pictures or len(pictures) > max(len(plain), 1):
+        what = "several images, none of them plainly KEY.jpg," if pictures else "no image"
+        yield Rejected(name, f"{what} among its files ({', '.join(sorted(sample))})")
         return
+    picture = sample[pictures[0]]
     try:
         image = images.ref_from_range(tar, picture.offset, picture.size)
         yield SourceItem(name, image, _captions(tar, sample))
@@ -115,7 +128,8 @@ def _captions(tar: Path, sample: dict[str, Member]) -> tuple[str, ...]:
             found = next((fields[field] for field in CAPTION_FIELDS if field in fields), "")
         else:
             return ()
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        texts = [text.strip() for text in (found if isinstance(found, list) else [found]) if isinstance(text, str)]
+        "".join(texts).encode()  # JSON can hold halves of a surrogate pair, which are no text
+    except (ValueError, RecursionError) as error:
         raise UserError(f"its caption cannot be read ({error})") from error
-    texts = found if isinstance(found, list) else [found]
-    return tuple(dict.fromkeys(text.strip() for text in texts if isinstance(text, str) and text.strip()))
+    return tuple(dict.fromkeys(text for text in texts if text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from fuselip.core.operations import need
+from fuselip.core.operations import need, need_sides
 from fuselip.core.types import Operation
 
 SIDE = 256
@@ -17,4 +17,5 @@ def base(image: Image.Image | None, version: int, side: int) -> Image.Image:
     The order shows in palette images (resampled by nearest pixel) and in RGBA ones (resampled with alpha weights).
     """
     image = need(image, "tgit.base", version)
+    need_sides("tgit.base", side, side)
     return image.resize((side, side), Image.Resampling.BICUBIC).convert("RGB")

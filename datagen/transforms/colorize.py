@@ -5,13 +5,13 @@ from __future__ import annotations
 from PIL import Image
 
 from datagen.transforms.edit import Edit
-from fuselip.core.operations import need
+from datagen.transforms.rgb import need_rgb
 from fuselip.core.types import Operation
 
 
 def grayscale(image: Image.Image | None, version: int) -> Image.Image:
     """Luma (ITU-R 601) in all three channels."""
-    image = need(image, "tgit.grayscale", version)
+    image = need_rgb(image, "tgit.grayscale", version)
     return image.convert("L").convert("RGB")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PIL import Image
 
 from datagen.transforms.edit import Edit
+from datagen.transforms.rgb import need_rgb
 from fuselip.core.errors import UserError
-from fuselip.core.operations import need
 from fuselip.core.types import Operation
 
 ROWS = ("upper", "center", "lower")
@@ -15,7 +15,7 @@ COLUMNS = ("left", "center", "right")
 
 def crop(image: Image.Image | None, version: int, row: str, column: str) -> Image.Image:
     """Half the width by half the height at offset 0, a quarter or a half of the side, resized back (bicubic)."""
-    image = need(image, "tgit.crop", version)
+    image = need_rgb(image, "tgit.crop", version)
     if row not in ROWS or column not in COLUMNS:
         raise UserError(f"image operation 'tgit.crop': no cell {row!r} {column!r}; rows {ROWS}, columns {COLUMNS}")
     width, height = image.width // 2, image.height // 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PIL import Image
 
 from datagen.transforms.edit import Edit
+from datagen.transforms.rgb import need_rgb
 from fuselip.core.errors import UserError
-from fuselip.core.operations import need
 from fuselip.core.types import Operation
 
 _METHODS = {"horizontal": Image.Transpose.FLIP_LEFT_RIGHT, "vertical": Image.Transpose.FLIP_TOP_BOTTOM}
@@ -14,7 +14,7 @@ _METHODS = {"horizontal": Image.Transpose.FLIP_LEFT_RIGHT, "vertical": Image.Tra
 
 def flip(image: Image.Image | None, version: int, axis: str) -> Image.Image:
     """`axis` "horizontal" swaps left and right, "vertical" swaps top and bottom."""
-    image = need(image, "tgit.flip", version)
+    image = need_rgb(image, "tgit.flip", version)
     if axis not in _METHODS:
         raise UserError(f"image operation 'tgit.flip': no axis {axis!r}; write horizontal or vertical")
     return image.transpose(_METHODS[axis])

@@ -7,7 +7,7 @@ import math
 from PIL import Image, ImageEnhance
 
 from datagen.transforms.edit import Edit
-from fuselip.core.operations import need
+from datagen.transforms.rgb import need_rgb
 from fuselip.core.types import Operation
 
 # 0.3 to 2.0 in steps of 0.1. 1.0 would change nothing, so no instruction names it.
@@ -19,7 +19,7 @@ def jitter(
     image: Image.Image | None, version: int, brightness: float, contrast: float, saturation: float
 ) -> Image.Image:
     """Blend with black, then with the mean gray, then with the image's own gray version; 1.0 leaves a step out."""
-    image = need(image, "tgit.jitter", version)
+    image = need_rgb(image, "tgit.jitter", version)
     image = ImageEnhance.Brightness(image).enhance(brightness)
     image = ImageEnhance.Contrast(image).enhance(contrast)
     return ImageEnhance.Color(image).enhance(saturation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from datagen.transforms.edit import Edit
-from fuselip.core.operations import need
+from datagen.transforms.rgb import BLACK, need_rgb
 from fuselip.core.types import Operation, Scalar
 
 DEGREES = tuple(range(10, 100, 10))
@@ -13,8 +13,8 @@ DEGREES = tuple(range(10, 100, 10))
 
 def rotate(image: Image.Image | None, version: int, angle: int) -> Image.Image:
     """`angle` in degrees, positive counter-clockwise. Nearest pixel, size kept, black where nothing is left."""
-    image = need(image, "tgit.rotate", version)
-    return image.rotate(angle, Image.Resampling.NEAREST, expand=False, fillcolor=(0, 0, 0))
+    image = need_rgb(image, "tgit.rotate", version)
+    return image.rotate(angle, Image.Resampling.NEAREST, expand=False, fillcolor=BLACK)
 
 
 def _edit(degrees: int, direction: str) -> Edit:

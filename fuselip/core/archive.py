@@ -39,12 +39,16 @@ def members(path: Path) -> Iterator[Member | BadMember]:
     try:
         with tarfile.open(path, "r:") as archive:
             while (info := archive.next()) is not None:
-                archive.members = []  # tarfile keeps every header otherwise
+                archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every header otherwise
+                if info.size < 0 or archive.offset <= info.offset:  # it would be read round in a circle
+                    raise tarfile.ReadError("a header says a size below zero")
                 last = info.name
                 if info.isdir():
                     continue
                 reason = _refuse(info)
                 yield BadMember(info.name, reason) if reason else Member(info.name, info.offset_data, info.size)
+            if (lack := _broken_off(path, archive.offset)) is not None:
+                raise tarfile.ReadError(lack)
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         yield BadMember(path.name, f"the tar is damaged or cut short after {last!r} ({error}); get it again")
     except OSError as error:
@@ -61,6 +65,16 @@ def read_member(path: Path, member: Member, limit: int) -> bytes:
     if len(data) < member.size:
         raise UserError(f"{path} is cut short in {member.name}; get it again")
     return data
+
+
+def _broken_off(path: Path, offset: int) -> str | None:
+    """Why an archive that ends at `offset` is not whole; tarfile takes a lack of headers and a bad one for the end."""
+    with open(path, "rb") as stream:
+        stream.seek(offset)
+        block = stream.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE:
+        return "it lacks the empty block at its end"
+    return "the next header is damaged" if any(block) else None
 
 
 def _refuse(info: tarfile.TarInfo) -> str:

@@ -48,7 +48,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, UserError):
         return f"error: {error}"
     if isinstance(error, MemoryError):
-        return "error: out of memory; lower --batch-size"
+        return "error: out of memory; smaller images, batches or fewer workers need less"
     if isinstance(error, OSError):
         return f"error: {error}"
     return (

@@ -66,7 +66,7 @@ def explain(error: OSError, path: Path) -> OSError | UserError:
             f"no space left on the disk while writing {path}; free some and run the same command again: it resumes"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return UserError(f"cannot write {path}: {os.strerror(error.errno)}; choose another --output")
+        return UserError(f"cannot write {path}: {os.strerror(error.errno)}; choose another output folder")
     return error
 
 

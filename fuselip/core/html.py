@@ -35,7 +35,7 @@ class Html(str):
     """Text that is HTML already. Only this module makes it, out of escaped parts."""
 
 
-def tag(name: str, *children: str, **attributes: str | int) -> Html:
+def tag(name: str, /, *children: str, **attributes: str | int) -> Html:
     """An element. Children that are not Html are escaped, and so are attributes; `class_` is written `class`."""
     given = "".join(f' {key.rstrip("_")}="{escape(str(value))}"' for key, value in attributes.items())
     if name in _VOID:
@@ -65,7 +65,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequenc
     """Rows of text or Html; columns listed in `numbers` are set flush right."""
 
     def row(cells: Sequence[str]) -> Html:
-        return tag("tr", *(tag("td", c, class_="number") if i in numbers else tag("td", c) for i, c in enumerate(cells)))
+        return tag(
+            "tr", *(tag("td", c, class_="number") if i in numbers else tag("td", c) for i, c in enumerate(cells))
+        )
 
     return tag(
         "table",
@@ -80,7 +82,11 @@ def bars(rows: Sequence[tuple[str, float]], header: Sequence[str] = ("", "", "")
     return table(
         header,
         [
-            (label, tag("div", tag("div", class_="bar", style=f"width:{value / most:.1%}"), class_="track"), f"{value:g}")
+            (
+                label,
+                tag("div", tag("div", class_="bar", style=f"width:{value / most:.1%}"), class_="track"),
+                f"{value:g}",
+            )
             for label, value in rows
         ],
         numbers=(2,),

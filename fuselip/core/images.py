@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fuselip.core import source_index
+from fuselip.core import parquet, source_index
 from fuselip.core.errors import UserError
 from fuselip.core.operations import OPERATIONS as OPERATIONS
 from fuselip.core.operations import apply
-from fuselip.core.types import FileBytes, ImageRef, PixelBytes
+from fuselip.core.types import EncodedBytes, FileBytes, ImageRef, ParquetCell, PixelBytes
 from fuselip.core.weighted_lru import WeightedLRU
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -80,7 +80,7 @@ def measure(ref: ImageRef) -> tuple[int, int]:
     if isinstance(ref.locator, PixelBytes):
         return ref.locator.size
     locator = _locate(ref)
-    start = _read(FileBytes(locator.path, locator.offset, min(locator.size or HEADER_BYTES, HEADER_BYTES)))
+    start = _read(locator, HEADER_BYTES)
     with _codec_errors(start, _name(locator)):
         try:
             return _open(start, _name(locator)).size
@@ -119,22 +119,24 @@ def realise(ref: ImageRef) -> Image.Image:
     Thread-safe. The image returned is the caller's own. Raises UserError that names the file.
     """
     count = len(ref.operations)
-    start, image = 0, None
+    start, kept = 0, None
     for length in range(count, -1, -1):
-        if (image := _decoded.get((ref.source, ref.operations[:length]))) is not None:
+        if (kept := _decoded.get((ref.source, ref.operations[:length]))) is not None:
             start = length
             break
-    if image is None and ref.source:
-        image = _decode(ref)
-        _keep(ref, 0, image)
-    if image is None and not count:
+    if kept is None and ref.source:
+        kept = _decode(ref)
+        _keep(ref, 0, kept)
+    if kept is None and not count:
         raise UserError("this ImageRef has neither source bytes nor operations; make it with ImageRef.from_file")
+    image = kept
     for index in range(start, count):
         image = apply(ref.operations[index], image)
         if index + 1 < count:  # what is asked for in full is seldom asked for again; what is built on often is
             _keep(ref, index + 1, image)
+            kept = image
     assert image is not None
-    return image.copy() if start == count or not count else image
+    return image.copy() if image is kept else image  # an operation may have nothing to do and give back what it got
 
 
 def rgb_pixels(ref: ImageRef, side: int) -> np.ndarray:
@@ -179,7 +181,8 @@ def _decode(ref: ImageRef) -> Image.Image:
     locator = _locate(ref)
     data = _read(locator)
     if hashlib.sha256(data).hexdigest() != ref.source:
-        source_index.forget(Path(locator.path))
+        if isinstance(locator, FileBytes):
+            source_index.forget(Path(locator.path))
         raise UserError(f"{_name(locator)} has changed since it was listed; run the command again")
     return decode_bytes(data, _name(locator))
 
@@ -220,8 +223,8 @@ def _codec_errors(data: bytes, name: str) -> Iterator[None]:
         raise UserError(f"{name} is damaged or cut short ({error}); replace it or leave it out") from error
 
 
-def _locate(ref: ImageRef) -> FileBytes:
-    if not isinstance(ref.locator, FileBytes):
+def _locate(ref: ImageRef) -> FileBytes | ParquetCell | EncodedBytes:
+    if ref.locator is None or isinstance(ref.locator, PixelBytes):
         raise UserError(f"it is not known where the image {ref.source[:12]} is on this machine; load its source again")
     return ref.locator
 
@@ -263,17 +266,26 @@ def _check_file(path: Path, archive: bool = False) -> os.stat_result:
     return status
 
 
-def _read(locator: FileBytes) -> bytes:
+def _read(locator: FileBytes | ParquetCell | EncodedBytes, most: int = MAX_BYTES) -> bytes:
+    """The encoded bytes; of a file no more than `most`."""
+    if isinstance(locator, EncodedBytes):
+        return locator.data
+    if isinstance(locator, ParquetCell):
+        return parquet.read_cell(locator)
     path = Path(locator.path)
     try:
         with open(path, "rb") as stream:
             stream.seek(locator.offset)
-            return stream.read(MAX_BYTES if locator.size is None else locator.size)
+            return stream.read(most if locator.size is None else min(locator.size, most))
     except FileNotFoundError as error:
         raise UserError(f"{path} is gone since it was listed; restore it or run the command again") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _name(locator: FileBytes) -> str:
+def _name(locator: FileBytes | ParquetCell | EncodedBytes) -> str:
+    if isinstance(locator, EncodedBytes):
+        return "an image of a streamed set"
+    if isinstance(locator, ParquetCell):
+        return f"{locator.path} (row {locator.row} of row group {locator.row_group}, {locator.column})"
     return f"{locator.path} (bytes from {locator.offset})" if locator.offset else locator.path

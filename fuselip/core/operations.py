@@ -37,6 +37,9 @@ OPERATIONS: dict[str, str] = {
 
 MAX_SIDE = 8192
 
+# What a recorded parameter may be, by the annotation of the function: records come from files too.
+_KINDS: dict[object, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
+
 
 def apply(operation: Operation, image: Image.Image | None) -> Image.Image:
     """Raises UserError for an operation, a version or parameters that this installation does not know."""
@@ -46,6 +49,12 @@ def apply(operation: Operation, image: Image.Image | None) -> Image.Image:
         signature.bind(image, operation.version, **params)
     except TypeError as error:
         raise UserError(f"image operation {operation.name!r}: {error}; it was recorded by another version") from error
+    for name, value in params.items():
+        kind = signature.parameters[name].annotation
+        if type(value) not in _KINDS.get(kind, (type(value),)):
+            raise UserError(
+                f"image operation {operation.name!r}: {name} is to be {kind}, not {value!r}; mend the record"
+            )
     result: Image.Image = function(image, operation.version, **params)
     return result
 
@@ -59,11 +68,16 @@ def need(image: Image.Image | None, name: str, version: int, known: int = 1) -> 
     return image
 
 
+def need_sides(name: str, width: int, height: int) -> None:
+    """UserError unless an image of this size is one we would make: 1 to MAX_SIDE pixels a side."""
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise UserError(f"image operation {name!r}: sides must be 1 to {MAX_SIDE} pixels, not {width}x{height}")
+
+
 def resize(image: Image.Image | None, version: int, width: int, height: int) -> Image.Image:
     """Bicubic, antialiased, to `width` x `height` pixels; the aspect is not kept, the mode is."""
     image = need(image, "resize", version)
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise UserError(f"image operation 'resize': sides must be 1 to {MAX_SIDE} pixels, not {width}x{height}")
+    need_sides("resize", width, height)
     return image.resize((width, height), Image.Resampling.BICUBIC)
 
 

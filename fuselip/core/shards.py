@@ -1,8 +1,8 @@
 """The shard layout: a webdataset tar of groups, written to the same bytes every time and read back by random access.
 
-A sample is one group: `KEY.json, KEY.00.jpg .. KEY.NN.jpg`, each distinct image once. All samples of a shard set have the
-same members and the same number of pairs. In the JSON, `left_image` and `right_image` are numbers of images of the sample
-(-1: none), and `params` and `operations` are JSON texts, so that every sample has one and the same schema.
+A sample is one group: `KEY.json, KEY.00.jpg .. KEY.NN.jpg`, each distinct image once. All samples of a shard set have
+the same members and the same number of pairs. In the JSON, `left_image` and `right_image` are numbers of images of the
+sample (-1: none), and `params` and `operations` are JSON texts, so that every sample has one and the same schema.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
 from fuselip.core import images
 from fuselip.core.archive import BadMember, Member, members, read_member
 from fuselip.core.errors import UserError
+from fuselip.core.files import read_json
 from fuselip.core.types import FileBytes, Group, ImageRef, Input, Pair
 
 SCHEMA = 1
 NO_IMAGE = -1
-IMAGE_EXTENSIONS = ("jpg", "png", "webp")
 MAX_RECORD_BYTES = 4 << 20
-MAX_IMAGES = 1000
+MAX_IMAGES = 1000  # numbers have two or three digits
 
 _MEMBER = re.compile(r"([0-9A-Za-z_-]{1,64})\.(?:(json)|(\d{2,3})\.(jpg|png|webp))")
+_SHARD = re.compile(r"\d{5,}\.tar")
 _BLOCK = 512
 _TEXTS = ("key", "group", "recipe", "params", "source", "source_sha256", "origin", "credit")
 
@@ -96,7 +100,6 @@ class ShardWriter:
     """Appends samples to a tar on `stream`. Headers hold no time, owner or machine; `close` ends the archive."""
 
     def __init__(self, stream: Sink, extension: str) -> None:
-        assert extension in IMAGE_EXTENSIONS
         self._stream = stream
         self._extension = extension
         self._size = 0
@@ -208,9 +211,54 @@ class Shard:
         wanted = [f"{key}.{number:02d}" for number in range(len(pictures))]
         if record.name != f"{key}.json" or [member.name.rpartition(".")[0] for member in pictures] != wanted:
             raise UserError(f"{self.path}: the members of {key!r} are not its JSON and then its images by number")
-        if len(pictures) > MAX_IMAGES:
-            raise UserError(f"{self.path}: {key!r} has {len(pictures)} images, more than {MAX_IMAGES}")
         self._samples[key] = (record, tuple(pictures))
+
+
+class ShardSet:
+    """Shards one after the other as one sequence of samples: `len`, `[i]`, iteration. A few stay open."""
+
+    OPEN = 64
+
+    def __init__(self, paths: Sequence[Path], sizes: Sequence[int] | None = None) -> None:
+        """`sizes` (samples in each shard) saves opening all of them to count. Raises UserError as Shard does."""
+        self.paths = tuple(paths)
+        self._open: OrderedDict[int, Shard] = OrderedDict()
+        counts = [len(Shard(path)) for path in paths] if sizes is None else sizes
+        self._ends = list(accumulate(counts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        number = bisect_right(self._ends, index)
+        return self._shard(number)[index - (self._ends[number - 1] if number else 0)]
+
+    def _shard(self, number: int) -> Shard:
+        if number not in self._open:
+            self._open[number] = Shard(self.paths[number])
+            if len(self._open) > self.OPEN:
+                self._open.popitem(last=False)
+        self._open.move_to_end(number)
+        return self._open[number]
+
+
+def open_sets(folder: Path) -> dict[str, ShardSet]:
+    """The shard sets of a built folder (`folder/data/<set>/*.tar`) by name. Raises UserError where there are none."""
+    found = {}
+    for part in sorted((folder / "data").glob("*/sizes.json")):
+        sizes = read_json(part)
+        if not isinstance(sizes, dict) or not all(_SHARD.fullmatch(n) and type(c) is int for n, c in sizes.items()):
+            raise UserError(f"{part} does not list shards and their numbers of samples; make the set again")
+        names = sorted(sizes)
+        found[part.parent.name] = ShardSet([part.parent / name for name in names], [sizes[name] for name in names])
+    if not found:
+        raise UserError(f"{folder} holds no finished shard sets (data/*/sizes.json); is the build complete?")
+    return found
 
 
 def check_record(value: Any, key: str, num_images: int, where: str) -> None:

@@ -29,7 +29,7 @@ def sha256_of(path: Path, status: os.stat_result, offset: int = 0, size: int | N
 
     Raises UserError if it cannot be read.
     """
-    key = (os.path.abspath(path), offset, status.st_size if size is None else size, status.st_mtime_ns)
+    key = (_row(path), offset, status.st_size if size is None else size, status.st_mtime_ns)
     rows = _execute("SELECT sha256 FROM sources WHERE path = ? AND start = ? AND size = ? AND mtime_ns = ?", key)
     if rows:
         return str(rows[0][0])
@@ -44,7 +44,11 @@ def sha256_of(path: Path, status: os.stat_result, offset: int = 0, size: int | N
 
 def forget(path: Path) -> None:
     """Drop the entries of a file whose bytes turned out to differ."""
-    _execute("DELETE FROM sources WHERE path = ?", (os.path.abspath(path),))
+    _execute("DELETE FROM sources WHERE path = ?", (_row(path),))
+
+
+def _row(path: Path) -> bytes:
+    return os.fsencode(os.path.abspath(path))  # as bytes: a file name need not be UTF-8
 
 
 def _sha256_range(path: Path, offset: int, size: int) -> str:
@@ -53,7 +57,7 @@ def _sha256_range(path: Path, offset: int, size: int) -> str:
         return hashlib.sha256(stream.read(size)).hexdigest()
 
 
-def _execute(statement: str, values: tuple[str | int, ...]) -> list[tuple[str]]:
+def _execute(statement: str, values: tuple[bytes | str | int, ...]) -> list[tuple[str]]:
     with _lock:
         connection = _connection(cache_home() / "sources.sqlite")
         if connection is not None:
@@ -73,7 +77,8 @@ def _connection(path: Path) -> sqlite3.Connection | None:
             made.execute("PRAGMA synchronous = OFF")
             made.execute(
                 "CREATE TABLE IF NOT EXISTS sources "
-                "(path TEXT, start INTEGER, size INTEGER, mtime_ns INTEGER, sha256 TEXT, PRIMARY KEY (path, start))"
+                "(path BLOB, start INTEGER, size INTEGER, mtime_ns INTEGER, sha256 TEXT, "
+                "PRIMARY KEY (path, start)) WITHOUT ROWID"
             )
             _connections[key] = made
         except (sqlite3.Error, OSError):

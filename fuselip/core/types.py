@@ -62,6 +62,26 @@ class PixelBytes:
 
 
 @dataclass(frozen=True)
+class EncodedBytes:
+    """The bytes of an image file, held in memory: of a streamed set, which has no file here to point at."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ParquetCell:
+    """The bytes in one cell of a parquet file; `column` is a dotted path to a binary leaf (`image.bytes`)."""
+
+    path: str
+    row_group: int
+    row: int
+    column: str
+
+
+Locator = FileBytes | ParquetCell | EncodedBytes | PixelBytes
+
+
+@dataclass(frozen=True)
 class ImageRef:
     """A lazy, picklable image: where the bytes are, their sha256, and the operations applied after decoding.
 
@@ -71,7 +91,7 @@ class ImageRef:
 
     source: str
     operations: tuple[Operation, ...] = ()
-    locator: FileBytes | PixelBytes | None = field(default=None, compare=False, repr=False)
+    locator: Locator | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def key(self) -> str:

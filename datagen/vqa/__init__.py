@@ -1,0 +1,1 @@
+"""Questions and answers about images, made from their captions."""
