@@ -165,7 +165,7 @@ class _Http(urllib.request.HTTPHandler):
         self._limits = limits
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, request, limits=self._limits)  # type: ignore[arg-type, return-value]
+        return self.do_open(_Connection, request, limits=self._limits)  # type: ignore[arg-type]
 
 
 class _Https(urllib.request.HTTPSHandler):
@@ -174,7 +174,7 @@ class _Https(urllib.request.HTTPSHandler):
         self._limits = limits
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_SecureConnection, request, limits=self._limits)  # type: ignore[arg-type, return-value]
+        return self.do_open(_SecureConnection, request, limits=self._limits)  # type: ignore[arg-type]
 
 
 def _public_name(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""What became of each row: img2dataset's shards read back, its messages as short reasons, and the manifest of it all."""
+"""What became of each row: img2dataset's shards read back, its messages as short reasons, and the manifest."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ MANIFEST = pa.schema(
     ]
 )
 _HTTP = re.compile(r"HTTP Error (\d{3})")
+_LED_OUT = "Redirection to url"  # to another scheme; urllib words it as an HTTP error
 _MESSAGES = (
+    (_LED_OUT, REFUSED),
     (guard.NOT_PUBLIC, REFUSED),
     ("unknown url type", REFUSED),
     (guard.TOO_LARGE, "too-large"),
@@ -56,7 +58,7 @@ def reason_of(status: str, message: str) -> str:
         return OK
     if status == "failed_to_resize":
         return "not-an-image"
-    if found := _HTTP.search(message):
+    if (found := _HTTP.search(message)) and _LED_OUT not in message:
         return f"http-{found[1][0]}xx" if found[1][0] == "5" else f"http-{found[1]}"
     return next((reason for part, reason in _MESSAGES if part in message), "connection")
 
@@ -118,8 +120,15 @@ class State:
         self._key = np.zeros(count, np.int64)
         self._width = 0
         self._sha256 = np.zeros((count, 32), np.uint8)
-        for path in sorted((out / "rows").glob("*.parquet")):
-            self._add(path)
+        self._read: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in the shards that have been finished since."""
+        for path in sorted((self.out / "rows").glob("*.parquet")):
+            if path.name not in self._read:
+                self._add(path)
+                self._read.add(path.name)
 
     def __len__(self) -> int:
         return len(self.reason)

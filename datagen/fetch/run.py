@@ -20,12 +20,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datagen.fetch import outcome, urls
@@ -45,7 +45,7 @@ Progress = Callable[[int, int, Counter[str]], None]
 
 @dataclass(frozen=True)
 class Options:
-    """How to fetch. What is not `compare=False` in `claimed` may differ between sessions."""
+    """How to fetch. Sizes are pixels, `timeout` seconds; what is not in `claimed` may differ between sessions."""
 
     image_size: int = 512
     quality: int = 95
@@ -80,17 +80,17 @@ def fetch(
     with lock(out / ".lock", f"{out} belongs to a fetch that is still going on; wait for it to end"):
         _claim(source, out, options, limits, url_col, caption_col)
         outcome.collect(out)
-        tried = Counter[str]()
-        while len(rows := _next(state := State(out), options, tried)):
-            _check_share(tried, options, out)
-            _call(out, rows, options, limits, lambda done, at=state: _tell(progress, at, done))
+        state, tried = State(out), Counter[str]()
+        while len(rows := _next(state, options, tried)):
+            before = state.attempts[rows]
+            _call(out, rows, options, limits, partial(_tell, progress, state))
             outcome.collect(out)
-            after = State(out)
-            if not np.any(after.attempts[rows] > state.attempts[rows]):
+            state.refresh()
+            if not np.any(state.attempts[rows] > before):
                 raise UserError(f"img2dataset finished none of {len(rows)} rows; see the end of {out / 'log.txt'}")
-            first = rows[state.attempts[rows] == 0]
-            tried.update(rows=len(first), ok=int(np.isin(first, after.where(OK)).sum()))
-        _check_share(tried, options, out)
+            first = rows[before == 0]
+            tried.update(rows=len(first), ok=int(np.isin(first, state.where(OK)).sum()))
+            _check_share(state, tried, options)
         state.write_manifest(out / "manifest.parquet")
         return state
 
@@ -151,10 +151,10 @@ def _next(state: State, options: Options, tried: Counter[str]) -> np.ndarray:
     return failed[state.attempts[failed] <= options.retries][:CALL_ROWS]
 
 
-def _check_share(tried: Counter[str], options: Options, out: Path) -> None:
+def _check_share(state: State, tried: Counter[str], options: Options) -> None:
     """Of the rows tried for the first time in this session; so a mended network gets its chance."""
     if tried["rows"] and tried["ok"] < options.min_success * tried["rows"]:
-        counts = State(out).counts()
+        counts = state.counts()
         reasons = [
             f"{reason} {count}" for reason, count in counts.most_common() if reason not in (OK, REFUSED, UNTRIED)
         ]
@@ -200,11 +200,12 @@ def _call(out: Path, rows: np.ndarray, options: Options, limits: Limits, tell: C
 
 
 def _write_call(out: Path, path: Path, rows: np.ndarray) -> None:
-    wanted = pa.array(rows)
-    tables = [
-        pa.Table.from_batches([batch]).filter(pc.is_in(batch.column("row"), value_set=wanted))
-        for batch in outcome.listed(out, ["row", "url", "caption"])
-    ]
+    with pq.ParquetFile(out / "list.parquet") as file:
+        tables = []
+        for part in np.unique(rows // urls.BATCH).tolist():  # a row group holds BATCH rows
+            table = file.read_row_group(part, columns=["row", "url", "caption"])
+            inside = rows[(rows >= part * urls.BATCH) & (rows < (part + 1) * urls.BATCH)]
+            tables.append(table.take(pa.array(inside - part * urls.BATCH)))
     pq.write_table(pa.concat_tables(tables), path)
 
 

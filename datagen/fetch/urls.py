@@ -47,8 +47,8 @@ def rows(source: Path, url_col: str = "", caption_col: str = "") -> Iterator[tup
     """(url, caption) of every row, in order. Raises UserError for a file that cannot be read so."""
     if not source.is_file():
         raise UserError(
-            f"{source} is no file. CC3M's list comes from ai.google.com/research/ConceptualCaptions/download, CC12M's from "
-            "github.com/google-research-datasets/conceptual-12m"
+            f"{source} is no file. CC3M's list comes from ai.google.com/research/ConceptualCaptions/download, CC12M's "
+            "from github.com/google-research-datasets/conceptual-12m"
         )
     if source.suffix == ".parquet":
         return _parquet(source, url_col, caption_col)

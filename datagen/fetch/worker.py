@@ -21,7 +21,7 @@ from fuselip.core.errors import UserError
 def run(call: dict[str, Any]) -> None:
     """img2dataset.download(**options), downloading through `Guarded`. UserError where that cannot be made sure."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    module = importlib.import_module("img2dataset.main")
+    module: Any = importlib.import_module("img2dataset.main")
     downloader = importlib.import_module("img2dataset.downloader")
     if (
         "Downloader" not in module.download.__code__.co_names

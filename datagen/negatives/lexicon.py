@@ -28,7 +28,7 @@ _NOUNS = {
 }
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "colours": tuple("red orange yellow green blue purple pink brown black white gray".split()),
+    "colours": tuple("red orange yellow green blue purple pink brown black white gray grey".split()),
     "materials": ("wooden", "metal", "plastic", "glass", "stone", "brick", "leather", "paper"),
     "sizes": ("small", "large", "tiny", "huge", "little", "big"),
     "ages": ("young", "old", "elderly"),
@@ -42,39 +42,18 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "weather": ("sunny", "cloudy", "rainy", "snowy"),
     "shapes": ("round", "square", "triangular"),
 }
-# Near-synonyms within a list: these are not put for one another.
-SYNONYMS = (
-    {"small", "tiny", "little"},
-    {"large", "huge", "big"},
-    {"old", "elderly"},
-    {"tall", "long"},
-    {"airplane", "plane"},
-    {"airplanes", "planes"},
-    {"bicycle", "bike"},
-    {"bicycles", "bikes"},
-    {"motorcycle", "bike"},
-    {"motorcycles", "bikes"},
-    {"motorcycle", "scooter"},
-    {"motorcycles", "scooters"},
-    {"stove", "oven"},
-    {"stoves", "ovens"},
-    {"jacket", "coat"},
-    {"jackets", "coats"},
-    {"jacket", "suit"},
-    {"jackets", "suits"},
-    {"table", "desk"},
-    {"tables", "desks"},
-    {"field", "park"},
-    {"fields", "parks"},
-    {"bathtub", "shower"},
-    {"bathtubs", "showers"},
-    {"carrot", "salad"},
-    {"standing", "posing"},
-    {"above", "over"},
-    {"under", "below"},
-    {"beneath", "below"},
-    {"under", "beneath"},
+# Within a list these can both be true of one thing, or are easily taken for one another: never put for each other.
+_ALIKE = (
+    "small tiny little, large huge big, old elderly, tall long, gray grey, airplane plane, airplanes planes, "
+    "bicycle bike scooter motorcycle, bicycles bikes scooters motorcycles, car van truck, cars vans trucks, "
+    "stove oven, stoves ovens, jacket coat suit, jackets coats suits, shirt suit dress, shirts suits dresses, "
+    "table desk, tables desks, field park forest, fields parks forests, beach lake, beaches lakes, "
+    "bathtub shower, bathtubs showers, man boy baby, men boys babies, woman girl baby, women girls babies, "
+    "cup glass, cups glasses, kitchen restaurant, kitchens restaurants, bathroom bedroom office, "
+    "holding carrying catching throwing, cooking serving cutting, over above on_top_of, "
+    "under below beneath underneath"
 )
+SYNONYMS = tuple(frozenset(word.replace("_", " ") for word in group.split()) for group in _ALIKE.split(", "))
 
 RELATIONS: dict[str, tuple[str, ...]] = {
     "vertical": ("on top of", "underneath", "above", "under", "below", "beneath", "over"),

@@ -11,16 +11,16 @@ from datagen.negatives.lexicon import WORDS
 
 _WORD = re.compile(r"[A-Za-z']+(?:-[A-Za-z']+)*")
 _VOWELS = frozenset("aeiou")
-# "glass" is a dish and a material, "orange" a food and a colour: what follows decides, so before a noun it is an
-# attribute.
-_AMBIGUOUS = frozenset({"glass", "orange", "square", "plain"})
+# What follows a noun rather than an adjective: "glass" is a dish and a material, "orange" a food and a colour.
+_AFTER_NOUN = frozenset("and or on in at of with to from by next near under over is are sits that while for".split())
 
 
 @dataclass(frozen=True)
 class Slot:
     """A word (or fixed phrase) of a caption: `kind` obj, att or rel, and the list of the lexicon it is from.
 
-    `article` is whether a or an stands before it; `text` is in lower case.
+    `article` is whether a or an stands before it; `before` and `after` are the words beside it ("": none, "a" also for
+    "an"). All in lower case.
     """
 
     start: int
@@ -29,6 +29,8 @@ class Slot:
     kind: str
     category: str
     article: bool
+    before: str
+    after: str
 
     @property
     def vowel(self) -> bool:
@@ -55,8 +57,10 @@ def slots(caption: str) -> list[Slot]:
         kind, category = _meaning(text, lowered, at + length)
         end = tokens[at + length - 1].end()
         if caption[tokens[at].start() : end].lower() == text:  # nothing but single spaces within a phrase
-            article = at > 0 and lowered[at - 1] in ("a", "an")
-            found.append(Slot(tokens[at].start(), end, text, kind, category, article))
+            before = lowered[at - 1] if at else ""
+            before = "a" if before == "an" else before
+            after = lowered[at + length] if at + length < len(tokens) else ""
+            found.append(Slot(tokens[at].start(), end, text, kind, category, before == "a", before, after))
         at += length
     return found
 
@@ -64,13 +68,20 @@ def slots(caption: str) -> list[Slot]:
 def substitute(caption: str, changes: Sequence[tuple[Slot, str]]) -> str:
     """The caption with each slot's word replaced; capitals at the start of the caption and a/an are kept right."""
     for slot, new in sorted(changes, key=lambda change: -change[0].start):
-        old = caption[slot.start : slot.end]
-        new = new[0].upper() + new[1:] if old[0].isupper() else new
+        new = _cased(new, caption[slot.start : slot.end])
         before = caption[: slot.start]
         if slot.article and slot.vowel != (new[0].lower() in _VOWELS):
-            before = re.sub(r"\b([Aa])n?(\W+)$", r"\1\2" if slot.vowel else r"\1n\2", before)
+            n = "N" if len(new) > 1 and new.isupper() else "n"
+            before = re.sub(r"\b([Aa])[Nn]?(\W+)$", r"\1\2" if slot.vowel else rf"\1{n}\2", before)
         caption = before + new + caption[slot.end :]
     return caption
+
+
+def _cased(new: str, old: str) -> str:
+    """`new` in capitals where `old` is."""
+    if len(old) > 1 and old.isupper():
+        return new.upper()
+    return new[0].upper() + new[1:] if old[0].isupper() else new
 
 
 def _longest(lowered: Sequence[str], at: int) -> int:
@@ -80,10 +91,10 @@ def _longest(lowered: Sequence[str], at: int) -> int:
 
 def _meaning(text: str, lowered: Sequence[str], after: int) -> tuple[str, str]:
     meanings = _lookup()[text]
-    if text in _AMBIGUOUS and len(meanings) > 1:
-        before_noun = after < len(lowered) and any(kind == "obj" for kind, _ in _lookup().get(lowered[after], ()))
-        return next(each for each in meanings if (each[0] == "att") == before_noun)
-    return meanings[0]
+    if len(meanings) == 1:
+        return meanings[0]
+    noun = after >= len(lowered) or lowered[after] in _AFTER_NOUN
+    return next((each for each in meanings if (each[0] == "obj") == noun), meanings[0])
 
 
 @cache

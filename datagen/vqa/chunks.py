@@ -46,8 +46,10 @@ class Chunk:
 
     @property
     def name(self) -> str:
-        """With "the" in place of its article or number; possessives stay."""
+        """With "the" in place of its article, number or "a couple of"; possessives stay."""
         words = list(self.words)
+        if "of" in self.low and self.low[self.low.index("of") - 1] in lex.MEASURES:
+            words = words[self.low.index("of") + 1 :]
         if words[0].lower() in lex.DETERMINERS - lex.POSSESSIVE or words[0].isdigit():
             words = words[1:]
         return " ".join(words if words and words[0].lower() in lex.POSSESSIVE else ["the", *words])
@@ -194,4 +196,5 @@ def _is_finite(tokens: list[str], at: int, subject: Chunk) -> bool:
     if low not in lex.FINITE or at + 1 >= len(tokens) or low.endswith("s") == subject.plural:
         return False
     after = tokens[at + 1].lower()
-    return after in lex.DETERMINERS | lex.ADVERBS or bool(_preposition(tokens, at + 1)) or after.endswith("ing")
+    goes_on = lex.DETERMINERS | lex.ADVERBS | lex.PARTICIPLES
+    return after in goes_on or bool(_preposition(tokens, at + 1)) or after.endswith("ing")

@@ -26,16 +26,18 @@ class Journal:
     Hold a lock on the folder while one is open.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read_only: bool = False) -> None:
         self._lock = threading.Lock()
         self._places: dict[bytes, tuple[int, int]] = {}  # hash -> (offset of its last line, times asked)
         self._synced = time.monotonic()
         self.path, self.damaged = path, 0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = open(path, "a+b", buffering=0)  # noqa: SIM115 - closed by `close`
+            if not read_only:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = open(path, "rb" if read_only else "a+b", buffering=0)  # noqa: SIM115 - see `close`
             self._end = self._load()
-            self._file.truncate(self._end)
+            if not read_only:
+                self._file.truncate(self._end)
         except OSError as error:
             raise explain(error, path) from error
 

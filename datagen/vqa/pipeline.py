@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from datagen.vqa import prompt
@@ -39,7 +40,7 @@ class Pipeline:
         self._pipe = self._load(model, device)
         self.settings: Mapping[str, Scalar] = {
             "backend": "transformers",
-            "model": model,
+            "model": Path(model).name if Path(model).is_dir() else model,
             "revision": str(getattr(self._pipe.model.config, "_commit_hash", "") or ""),
             "prompt": prompt.prompt_hash(),
             "temperature": temperature,

@@ -207,10 +207,11 @@ def test_what_is_no_file(tmp_path: Path) -> None:
             ImageRef.from_file(tmp_path / name)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png")
     path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root may read everything")
     with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
         ImageRef.from_file(path)
 

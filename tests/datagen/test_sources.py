@@ -82,10 +82,11 @@ def test_name_that_is_no_utf_8_can_be_reported(tmp_path: Path) -> None:
     assert (name + reason).encode()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_subfolder_that_cannot_be_listed(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     (tmp_path / "closed").mkdir(0)
+    if os.access(tmp_path / "closed", os.R_OK):
+        pytest.skip("root may read everything")
     assert "cannot be listed" in bad(Folder(tmp_path))["closed"]
     assert [item.key for item in good(Folder(tmp_path))] == ["a.png"]
 
