@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.leaks_command import leaks
 from fuselip.core.console import Group, debug_option
 from fuselip.core.errors import UsageError
 
@@ -170,6 +171,9 @@ def check(
     for finding in findings:
         click.echo(str(finding))
     return 1 if any(finding.status == "fail" for finding in findings) else 0
+
+
+main.add_command(leaks)
 
 
 @main.group()

@@ -53,13 +53,13 @@ def leaks(
     from datagen.progress import Progressing
     from fuselip.core.files import write_json
 
-    chosen = select(suite, tasks)
+    chosen, items = select(suite, tasks), stream(training, training_root)
     contexts = [TaskContext(source or default, data_root, limit, seed) for _, default in chosen]
     loaded = [(spec, load_task(spec, each)) for (spec, _), each in zip(chosen, contexts, strict=True)]
     benchmark = Benchmark(loaded, distance, workers or os.cpu_count() or 1)
     seen, began = Seen(), time.monotonic()
     with Progressing("leaks") as shown:
-        for seen in benchmark.scan(stream(training, training_root)):
+        for seen in benchmark.scan(items):
             rate = seen.items / (time.monotonic() - began)
             shown.show(seen.items, None, rate, f"{seen.items} items, {seen.images} images, {rate:.0f} items/s")
     report = benchmark.report(seen, training)

@@ -10,7 +10,7 @@ from pathlib import Path
 from datagen import items, output, virtual
 from datagen.mix import index as mixes
 from datagen.sources.registry import open_source
-from datagen.sources.types import Rejected, SourceItem
+from datagen.sources.types import Rejected, Source, SourceItem
 from fuselip.core.errors import UserError
 from fuselip.core.shards import Sample, open_sets
 from fuselip.core.types import ImageRef
@@ -36,7 +36,7 @@ def training(spec: str, root: str | None = None) -> Iterator[Trained | Rejected]
         return _set(folder, Path(root) if root else None)
     if path.suffix == ".parquet" and path.exists():
         return _mix(path, root)
-    return _source(spec, root)
+    return _source(open_source(spec, root))
 
 
 def _set_folder(path: Path) -> Path | None:
@@ -73,8 +73,8 @@ def _of_sample(name: str, sample: Sample) -> Trained:
     return Trained(f"{name}/{sample.key}", pictures, tuple(dict.fromkeys(text for text in texts if text)))
 
 
-def _source(spec: str, root: str | None) -> Iterator[Trained | Rejected]:
-    for item in open_source(spec, root).items():
+def _source(source: Source) -> Iterator[Trained | Rejected]:
+    for item in source.items():
         yield item if isinstance(item, Rejected) else _of_item(item)
 
 

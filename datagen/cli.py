@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datagen.fetch.command import fetch
+from datagen.mix.command import mix
 from datagen.recipes.registry import BUILDERS, Builder
+from datagen.vqa import command as vqa
 from fuselip.core.console import Group, debug_option
 from fuselip.core.errors import UsageError
 
@@ -118,6 +121,9 @@ def _add_builder(name: str, row: Builder) -> None:
 
 for _name, _row in BUILDERS.items():
     _add_builder(_name, _row)
+main.add_command(vqa.command(BUILD_OPTIONS, _build))  # asks a language model first, then builds like the others
+main.add_command(mix)
+main.add_command(fetch)
 
 
 @main.command("list")

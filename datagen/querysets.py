@@ -96,16 +96,15 @@ class PositionRules:
     per_class: int = 100
 
 
-def crop_queries(pictures: Iterable[Annotated], rules: CropRules = CropRules(), seed: int = 0) -> Iterator[BoxQuery]:  # noqa: B008
+def crop_queries(pictures: Iterable[Annotated], rules: CropRules = CropRules(), seed: int = 0) -> Iterator[BoxQuery]:
     """OI-Crop queries: the target, four boxes of other classes on its image, five of its class on other images.
 
     All boxes of the set are kept in memory (120 bytes each). Classes with too few boxes give no query.
     """
     usable = [(each, _single_boxes(each, rules)) for each in pictures]
     by_label: dict[str, list[Sample]] = defaultdict(list)
-    for each, found in usable:
-        for sample in found:
-            by_label[sample.label].append(sample)
+    for sample in (sample for _, found in usable for sample in found):
+        by_label[sample.label].append(sample)
     asked: Counter[str] = Counter()
     for each, found in usable:
         if len(found) < rules.own:
@@ -131,9 +130,9 @@ def _single_boxes(each: Annotated, rules: CropRules) -> list[Sample]:
     for box in each.boxes:
         pixels = box.pixels(*each.size)
         large = min(pixels[2] - pixels[0], pixels[3] - pixels[1]) >= rules.min_side
-        if counts[box.label] == 1 and "IsGroupOf" not in box.flags and large:
-            if all(iou(pixels, other.box) < rules.max_iou for other in kept):
-                kept.append(Sample(each.image, box.label, pixels))
+        apart = all(iou(pixels, other.box) < rules.max_iou for other in kept)
+        if counts[box.label] == 1 and "IsGroupOf" not in box.flags and large and apart:
+            kept.append(Sample(each.image, box.label, pixels))
     return kept
 
 
@@ -144,7 +143,7 @@ def _one_an_image(samples: list[Sample], permutation: Any) -> list[Sample]:
     return list(found.values())
 
 
-def position_queries(pictures: Iterable[Annotated], rules: PositionRules = PositionRules()) -> Iterator[BoxQuery]:  # noqa: B008
+def position_queries(pictures: Iterable[Annotated], rules: PositionRules = PositionRules()) -> Iterator[BoxQuery]:
     """OI-Pos queries: for each image with exactly two boxes of a class, one to the left of the other, both questions.
 
     The candidates are the target, the other one, and up to two squares of background.
@@ -192,7 +191,7 @@ def _centre(box: Box) -> float:
     return (box[0] + box[2]) / 2
 
 
-def to_json_crop(queries: Iterable[BoxQuery], subset: str, rules: CropRules = CropRules()) -> dict[str, Any]:  # noqa: B008
+def to_json_crop(queries: Iterable[BoxQuery], subset: str, rules: CropRules = CropRules()) -> dict[str, Any]:
     """As oi-crop.json: {meta: {subset, length, iou_thresh}, data: [{query_img, query_target, retrieval_samples}]}."""
     data = [
         {"query_img": query.image, "query_target": query.text, "retrieval_samples": _samples(query)}
@@ -226,7 +225,9 @@ def _query(row: Mapping[str, Any]) -> BoxQuery:
     samples = tuple(
         Sample(str(each["ImageID"]), str(each["LabelName"]), _box_of(each["bbox"])) for each in row["retrieval_samples"]
     )
-    query = BoxQuery(str(row["query_img"]), str(row["query_target"]), str(row.get("label", row["query_target"])), samples)
+    query = BoxQuery(
+        str(row["query_img"]), str(row["query_target"]), str(row.get("label", row["query_target"])), samples
+    )
     if not samples or samples[0].image != query.image or samples[0].label != query.label:
         raise ValueError(f"the first candidate of {query.image!r} is not its target")
     return query

@@ -194,9 +194,11 @@ def _call(out: Path, rows: np.ndarray, options: Options, limits: Limits, tell: C
     write_json(out / "call.json", {"options": settings, "limits": asdict(limits)})
     worst = (limits.seconds + 10 * options.timeout) * -(-options.shard_rows // options.threads)
     rounds = -(-len(rows) // (options.shard_rows * options.processes))
-    _supervise(out, 120 + 2 * worst * rounds, options.shard_rows, len(rows), tell)
-    for path in (call, out / "call.json"):
-        path.unlink()
+    try:
+        _supervise(out, 120 + 2 * worst * rounds, options.shard_rows, len(rows), tell)
+    finally:
+        for path in (call, out / "call.json"):
+            path.unlink()
 
 
 def _write_call(out: Path, path: Path, rows: np.ndarray) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
+import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +35,20 @@ def run(call: dict[str, Any]) -> None:
     module.download(**call["options"])
 
 
+def die_with_parent() -> None:
+    """Watch the parent in a thread: when it is gone, end this process group, so that no download outlives its lock."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 if __name__ == "__main__":
+    die_with_parent()
     try:
         run(json.loads(Path(sys.argv[1]).read_text("utf-8")))
     except UserError as error:

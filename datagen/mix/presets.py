@@ -7,7 +7,7 @@ on CC3M and Visual Genome, Visual Genome's regions, and HQ-Edit. Weights are sha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fuselip.core.errors import UsageError
 from fuselip.core.plugins import did_you_mean
@@ -36,17 +36,31 @@ def _captions(name: str, hub: str, unimodal: float) -> PresetSet:
 
 
 _VQA = PresetSet(
-    "cc3m-vqa", "a question and an answer that a language model wrote for each CC3M caption, built to DIR/cc3m-vqa"
+    "cc3m-vqa",
+    "a question and an answer that a language model makes of each CC3M caption: `fuselip-datagen build-vqa --source "
+    "'wds:TARS' --out DIR/cc3m-vqa`",
+    builder="vqa",
 )
 _REGIONS = PresetSet(
     "vg-crop",
-    "Visual Genome's images and region_descriptions.json (visualgenome.org), groups of 4 regions, built to DIR/vg-crop",
+    "Visual Genome's images and region_descriptions.json (visualgenome.org) as groups of 4: `fuselip-datagen "
+    "build-regions --set task=crop --set grouping=paper --out DIR/vg-crop` with that source, ?grouping=paper",
+    builder="regions",
+    expect={"task": "crop", "grouping": "paper"},
 )
-_QUESTIONS = "Visual Genome's images and question_answers.json (visualgenome.org), groups of 4, built to DIR/vg-vqa"
+_QUESTIONS = PresetSet(
+    "vg-vqa",
+    "Visual Genome's images and question_answers.json (visualgenome.org) as groups of 4: `fuselip-datagen "
+    "build-regions --set task=answer --set grouping=paper --out DIR/vg-vqa` with that source, ?grouping=paper",
+    builder="regions",
+    expect={"task": "answer", "grouping": "paper"},
+)
 _EDITS = PresetSet(
     "hq-edit",
-    "the hub's data set UCSC-VLAA/HQ-Edit: each edit and its inverse as a group of two, and the edit alone, built to "
-    "DIR/hq-edit",
+    "the hub's data set UCSC-VLAA/HQ-Edit: each edit and its inverse as a group of two, and the edit alone: "
+    "`fuselip-datagen build-edits --out DIR/hq-edit` with its parquet files as source",
+    builder="edits",
+    expect={"inverse": True, "captioned": True},
 )
 
 PRESETS: dict[str, tuple[PresetSet, ...]] = {
@@ -54,14 +68,14 @@ PRESETS: dict[str, tuple[PresetSet, ...]] = {
         _captions("cc3m", "pixparse/cc3m-wds", 0.9),
         _VQA,
         _REGIONS,
-        PresetSet("vg-vqa", _QUESTIONS, weight=0.5),
+        replace(_QUESTIONS, weight=0.5),
         _EDITS,
     ),
     "cc12m-mm": (
         _captions("cc12m", "pixparse/cc12m-wds", 0.971),
         _VQA,
         _REGIONS,
-        PresetSet("vg-vqa", _QUESTIONS),
+        _QUESTIONS,
         _EDITS,
     ),
 }

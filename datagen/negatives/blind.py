@@ -50,7 +50,7 @@ def _share(margins: Sequence[float] | np.ndarray) -> float:
 
 
 def _regression(pairs: Sequence[Texts], units: np.ndarray, longest: int) -> float:
-    """Logistic regression on the difference of the counts of both texts: without intercept, so that order is nothing."""
+    """Logistic regression on the difference of the counts of both texts; no intercept, as their order is nothing."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
@@ -88,7 +88,7 @@ def plausibility(pairs: Sequence[Texts], units: np.ndarray) -> np.ndarray:
     for train, test in _folds(units):
         score = _trigrams([pairs[index][0] for index in train])
         margins[test] = [score(pairs[index][0]) - score(pairs[index][1]) for index in test]
-    return _share(margins)
+    return margins
 
 
 def _trigrams(texts: Sequence[str]) -> Callable[[str], float]:

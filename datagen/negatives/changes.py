@@ -15,9 +15,29 @@ from datagen.negatives.slots import Slot, slots, substitute, words
 from datagen.negatives.types import Caption, Side
 
 Key = tuple[object, ...]
-_VOWELS = "aeiou"
 # Between two things, only such words: then "a dog and a cat" is no other than "a cat and a dog".
-_SYMMETRIC = frozenset("and or a an the next to beside near with by together two three four five six some".split())
+_SYMMETRIC = frozenset(
+    (
+        "and",
+        "or",
+        "a",
+        "an",
+        "the",
+        "next",
+        "to",
+        "beside",
+        "near",
+        "with",
+        "by",
+        "together",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "some",
+    )
+)
 # Often in the picture and not in its caption, so that "no woman" cannot be concluded; nor is colour said of people.
 _UNMENTIONED = ("people",)
 
@@ -41,7 +61,10 @@ def offers(caption: Caption, kind: str, context: bool) -> list[Offer]:
     """All of a caption's offers of a kind. With `context`, what is exchanged stands between the same two words."""
     found = slots(caption.text)
     forms = frozenset(words(caption.text)) | {slot.text for slot in found}
-    return [Offer(kind, caption, gives, wants, used, forms) for gives, wants, used in _FINDERS[kind](found, caption.text, context)]
+    return [
+        Offer(kind, caption, gives, wants, used, forms)
+        for gives, wants, used in _FINDERS[kind](found, caption.text, context)
+    ]
 
 
 def meet(one: Offer, other: Offer) -> tuple[Side, Side] | None:
@@ -122,7 +145,9 @@ def _replaced(one: Offer, other: Offer) -> tuple[Side, Side] | None:
 
     def side(offer: Offer, old: Slot, new: Slot) -> Side:
         text = offer.caption.text
-        return Side(offer.caption.key, text, text, substitute(text, [(old, new.text)]), f"{new.text} instead of {old.text}")
+        return Side(
+            offer.caption.key, text, text, substitute(text, [(old, new.text)]), f"{new.text} instead of {old.text}"
+        )
 
     return side(one, mine, yours), side(other, yours, mine)
 
@@ -141,7 +166,10 @@ def _moved(one: Offer, other: Offer) -> tuple[Side, Side] | None:
     def side(offer: Offer) -> Side:
         attribute, owner, noun = offer.slots
         text = offer.caption.text
-        changes = [(attribute.start, owner.start, ""), (noun.start, noun.start, f"{text[attribute.start : attribute.end]} ")]
+        changes = [
+            (attribute.start, owner.start, ""),
+            (noun.start, noun.start, f"{text[attribute.start : attribute.end]} "),
+        ]
         for start, end, new in sorted(changes, reverse=True):
             text = text[:start] + new + text[end:]
         change = f"{attribute.text} {noun.text} instead of {attribute.text} {owner.text}"
@@ -199,6 +227,10 @@ _MEETINGS: dict[str, Callable[[Offer, Offer], tuple[Side, Side] | None]] = {
     "swap_obj": _swapped,
     "swap_att": _swapped,
     "add_att": _moved,
-    "add_obj": _stated(("{shared} and {this}", "a picture of {shared} and {this}", "there is {this} beside {shared}")),
-    "negate": _stated(("{this} but no {other}", "there is {this}, but no {other}", "a picture of {this}, without any {other}")),
+    "add_obj": _stated(
+        ("{shared} and {this}", "a picture of {shared} and {this}", "there is {shared}, and also {this}")
+    ),
+    "negate": _stated(
+        ("{this} but no {other}", "there is {this}, but no {other}", "a picture of {this}, without any {other}")
+    ),
 }

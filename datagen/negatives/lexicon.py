@@ -28,7 +28,20 @@ _NOUNS = {
 }
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "colours": tuple("red orange yellow green blue purple pink brown black white gray grey".split()),
+    "colours": (
+        "red",
+        "orange",
+        "yellow",
+        "green",
+        "blue",
+        "purple",
+        "pink",
+        "brown",
+        "black",
+        "white",
+        "gray",
+        "grey",
+    ),
     "materials": ("wooden", "metal", "plastic", "glass", "stone", "brick", "leather", "paper"),
     "sizes": ("small", "large", "tiny", "huge", "little", "big"),
     "ages": ("young", "old", "elderly"),

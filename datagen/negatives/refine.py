@@ -36,7 +36,7 @@ def refine(found: Sequence[Exchange], preferred: np.ndarray) -> list[Exchange]:
         if abs(value) < 1e-9:
             kept.append(index)
         else:
-            bins[int(abs(value) / BIN)][value < 0].append(index)
+            bins[int(abs(value) / BIN)][int(value < 0)].append(index)
     for right, wrong in bins.values():
         count = min(len(right), len(wrong))
         kept += right[:count] + wrong[:count]

@@ -12,7 +12,30 @@ from datagen.negatives.lexicon import WORDS
 _WORD = re.compile(r"[A-Za-z']+(?:-[A-Za-z']+)*")
 _VOWELS = frozenset("aeiou")
 # What follows a noun rather than an adjective: "glass" is a dish and a material, "orange" a food and a colour.
-_AFTER_NOUN = frozenset("and or on in at of with to from by next near under over is are sits that while for".split())
+_AFTER_NOUN = frozenset(
+    (
+        "and",
+        "or",
+        "on",
+        "in",
+        "at",
+        "of",
+        "with",
+        "to",
+        "from",
+        "by",
+        "next",
+        "near",
+        "under",
+        "over",
+        "is",
+        "are",
+        "sits",
+        "that",
+        "while",
+        "for",
+    )
+)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Caption:
 
 @dataclass(frozen=True)
 class Side:
-    """One side of an exchange: a text true of the image `key`, one that is not, and what turns the first into the other.
+    """One side of an exchange: a text true of the image `key`, one that is not, and what makes the one the other.
 
     `positive` is the caption itself, or ("add_obj", "negate") a statement that follows from it; `change` is then "".
     """

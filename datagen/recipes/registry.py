@@ -31,6 +31,10 @@ class Builder:
 BUILDERS: dict[str, Builder] = {
     "captions": Builder("datagen.recipes.captions:Captions", "An image and its caption, one pair a group."),
     "transforms": Builder("datagen.recipes.transforms:Transforms", "Edits of a photo by instruction (TGIT).", 100),
+    "vqa": Builder("datagen.recipes.vqa:Vqa", "Image and question, with the answer; questions made from captions."),
+    "regions": Builder("datagen.recipes.regions:Regions", "Image and phrase to a crop, or question to answer.", 200),
+    "edits": Builder("datagen.recipes.edits:Edits", "A source's own edits, there and back (HQ-Edit, scenes).", 200),
+    "negatives": Builder("datagen.recipes.negatives:Negatives", "Hard negatives: captions, neighbours, edits.", 200),
 }
 
 

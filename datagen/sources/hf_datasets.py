@@ -80,8 +80,10 @@ class HubSet:
         self.name = f"hf:{repo}:{split}" + (f"@{revision}" if revision else "")
         self._where = {"path": repo, "name": config or None, "split": split, "revision": revision or None}
         self._where["data_files"] = data_files or None
-        features = self._open().features or {}
-        pictures = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
+        features = self._open().features
+        if not features:
+            raise UserError(f"{self.name} does not say which columns it has; download it and use parquet: or wds:")
+        pictures = [name for name, kind in features.items() if _holds_images(kind)]
         self.image = choose(self.name, "image", image, pictures, IMAGES, pictures[:1])
         self.caption = choose(self.name, "caption", caption, list(features), CAPTIONS, [""])
 
@@ -124,9 +126,7 @@ def item_of(key: str, image: ImageRef, values: Mapping[str, Any], caption: str) 
     return SourceItem(key, image, tuple(captions), credit=CREDIT, questions=asked)
 
 
-def choose(
-    name: str, what: str, wanted: str, known: list[str], usual: tuple[str, ...], otherwise: list[str]
-) -> str:
+def choose(name: str, what: str, wanted: str, known: list[str], usual: tuple[str, ...], otherwise: list[str]) -> str:
     """The column asked for, or the first usual one, or the first of `otherwise`. UserError where there is none."""
     if wanted:
         if wanted not in known:
@@ -137,6 +137,11 @@ def choose(
     if not found:
         raise UserError(f"{name} has no column of {what}s; it is no set of images, or name the column")
     return found[0]
+
+
+def _holds_images(feature: Any) -> bool:
+    """Whether a column is declared as images, or has their form without being declared so."""
+    return type(feature).__name__ == "Image" or (isinstance(feature, dict) and {"bytes", "path"} <= set(feature))
 
 
 def _in_memory(value: Any) -> ImageRef:

@@ -27,7 +27,10 @@ def elements(path: Path) -> Iterator[Any]:
 
 def _elements(stream: TextIO, path: Path) -> Iterator[Any]:
     decoder = json.JSONDecoder()
-    text = stream.read(CHUNK).lstrip()
+    text = stream.read(CHUNK)
+    while text.isspace():
+        text = stream.read(CHUNK)
+    text = text.lstrip()
     if not text.startswith("["):
         raise UserError(f"{path} is no JSON array (it begins with {text[:20]!r}); get it again")
     at, first, wanted = 1, True, CHUNK
@@ -38,7 +41,9 @@ def _elements(stream: TextIO, path: Path) -> Iterator[Any]:
                 return
             value, end = decoder.raw_decode(text, at)
             end = _skip_space(text, end)
-            mark = text[end]  # of a number at the end of the buffer only the first digits may have been read
+            mark = text[end]
+            if mark not in ",]":  # of a number at the end of the buffer perhaps only the start has been read
+                raise json.JSONDecodeError(f"{mark!r} follows an element", text, end)
         except (json.JSONDecodeError, IndexError, RecursionError) as error:
             text, at = text[at:], 0
             more = stream.read(wanted)
@@ -47,8 +52,6 @@ def _elements(stream: TextIO, path: Path) -> Iterator[Any]:
                 raise UserError(f"{path} is not valid JSON or is cut short ({error}); get it again") from error
             text += more
             continue
-        if mark not in ",]":
-            raise UserError(f"{path} is not valid JSON: {mark!r} stands between two elements; get it again")
         yield value
         if mark == "]":
             return

@@ -11,7 +11,7 @@ from datagen.sources.table import Table
 from datagen.sources.types import Source
 from datagen.sources.webdataset import WebDataset
 from fuselip.core.errors import UsageError
-from fuselip.core.plugins import did_you_mean
+from fuselip.core.plugins import did_you_mean, load
 
 KINDS = {
     "photos": "the photos bundled with scikit-image and scikit-learn, whole and in tiles",
@@ -19,7 +19,11 @@ KINDS = {
     "folder:DIR": "images in a folder and its subfolders",
     "csv:FILE": "a CSV file with the columns path,caption",
     "wds:PATTERN": "webdataset tars, e.g. 'wds:cc3m-{0000..0009}.tar'",
+    "questions:FILE::SOURCE": "a source with the questions of a CSV or JSONL (path,question,answer)",
 }
+
+# Sources that bring more code than most runs need: opened by (rest of the spec, data_root).
+_OPENERS = {"questions": "datagen.vqa.source:open_questions"}
 
 
 def open_source(spec: str, data_root: str | None = None) -> Source:
@@ -33,6 +37,9 @@ def open_source(spec: str, data_root: str | None = None) -> Source:
     if spec in ("photos", "photos:quick"):
         return Photos(quick=spec == "photos:quick")
     kind, separator, rest = spec.partition(":")
+    if separator and kind in _OPENERS:
+        opened: Source = load(_OPENERS[kind])(rest, data_root)
+        return opened
     if separator and kind in ("folder", "csv", "wds"):
         if not rest:
             raise UsageError(f"the source {spec!r} names no path; write {kind}:PATH")

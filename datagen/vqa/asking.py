@@ -34,15 +34,15 @@ class Tally:
     def asked(self) -> int:
         return self.counts.total()
 
-    def add(self, reason: str, spoke: bool) -> None:
+    def add(self, reason: str, spoke: bool, detail: str = "") -> None:
         """Raises UserError where nothing has been said for too long."""
         with self._lock:
             self.counts[reason or "ok"] += 1
             self._silent = 0 if spoke else self._silent + 1
             if self._silent >= HOPELESS:
                 raise UserError(
-                    f"the last {HOPELESS} requests all failed ({reason}); mend the server, then run the same command "
-                    f"with --retry {reason}"
+                    f"the last {HOPELESS} requests all failed ({reason}: {detail[:200]}); mend the server and run the "
+                    f"same command with --retry {reason}"
                 )
 
 
@@ -108,4 +108,6 @@ class Pool:
             self._journal.append(row, outcome)
             judged = outcome if isinstance(outcome, Failed) else self._rules.judge(outcome, row.caption)
             reason = "" if isinstance(judged, Question) else judged.reason
-            self.tally.add(reason, spoke=not isinstance(outcome, Failed))
+            self.tally.add(
+                reason, not isinstance(outcome, Failed), "" if isinstance(judged, Question) else judged.detail
+            )

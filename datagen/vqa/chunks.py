@@ -39,7 +39,7 @@ class Chunk:
     def plural(self) -> bool:
         first, head = self.low[0], self.head
         if "and" in self.low and first not in lex.SINGULAR | {"the"}:
-            return head not in lex.COLORS and not set(self.low) & lex.COLORS or _plural(head)
+            return (head not in lex.COLORS and not set(self.low) & lex.COLORS) or _plural(head)
         if first in lex.SINGULAR and head == (self.low[self.low.index("of") - 1] if "of" in self.low else self.low[-1]):
             return False
         return first in lex.PLURAL or _plural(head)
@@ -81,15 +81,19 @@ def chunks(caption: str) -> list[Chunk]:
 
 def _next(tokens: list[str], at: int, before: list[Chunk]) -> tuple[Chunk, int]:
     low = tokens[at].lower()
+    after = tokens[at + 1].lower() if at + 1 < len(tokens) else ""
+    told = bool(before) and before[-1].kind == "NP"
+    if told and low in ("that", "which", "who") and after in lex.BE | lex.HAVING | lex.FINITE:
+        return _next(tokens, at + 1, before)  # "a dog that is asleep": a dog is asleep
     if not low[0].isalnum() or low in lex.BREAKS:
         return Chunk("AND" if low == "," else "END", (low,)), at + 1
     if low in ("and", "&"):
         return Chunk("AND", ("and",)), at + 1
     if low in lex.BE:
         return Chunk("BE", (low,)), at + 1
-    if low in lex.MODALS:
+    if low in lex.MODALS or (low in lex.HAVING and (after in lex.MODALS | lex.PARTICIPLES or after.endswith("ed"))):
         return Chunk("END", (low,)), at + 1
-    if low in lex.HAVING and before and before[-1].kind == "NP":
+    if low in lex.HAVING and told:
         return Chunk("P", ("with",)), at + 1
     if length := _preposition(tokens, at):
         return Chunk("P", tuple(tokens[at : at + length])), at + length
@@ -122,7 +126,7 @@ def progressive(verb: str) -> str:
     """sits -> sitting, ride -> riding; participles and words in -ing as they are."""
     if verb not in lex.FINITE or verb.endswith("ing"):
         return verb
-    if verb.endswith("ries"):
+    if verb.endswith("ies") and len(verb) > 4:
         return verb[:-3] + "ying"
     for ending in ("ches", "shes", "sses", "oes"):
         verb = verb.removesuffix("es") if verb.endswith(ending) else verb
@@ -174,14 +178,19 @@ def _is_color(tokens: list[str], at: int) -> bool:
 def _joins(tokens: list[str], start: int, at: int) -> bool:
     """Whether the word at `at` goes on with the noun phrase that began at `start`."""
     low = tokens[at].lower()
-    if not low[0].isalnum() or low in lex.BREAKS | lex.BE | lex.HAVING | lex.MODALS or _preposition(tokens, at):
+    if not low[0].isalnum() or low in lex.BREAKS | lex.BE | lex.HAVING or _preposition(tokens, at):
         return False
     previous = tokens[at - 1].lower()
-    if low in lex.ADVERBS:
+    if low in lex.ADVERBS | lex.MODALS:  # "a can of soda"
         return previous in lex.DETERMINERS
     if low in lex.DETERMINERS:
         return previous in ("of", "all", "the") or (low == "other" and previous in lex.DETERMINERS)
-    opened = previous in lex.DETERMINERS | lex.COLORS | set(lex.NUMBERS) | {"of", "very", "well", "really"}
+    opened = previous in lex.DETERMINERS | lex.COLORS | lex.ADJECTIVES | set(lex.NUMBERS) | {
+        "of",
+        "very",
+        "well",
+        "really",
+    }
     if opened or low in lex.NO_VERB:
         return True
     verbal = (low.endswith("ing") and len(low) > 4) or low in lex.PARTICIPLES
@@ -191,10 +200,10 @@ def _joins(tokens: list[str], start: int, at: int) -> bool:
 
 
 def _is_finite(tokens: list[str], at: int, subject: Chunk) -> bool:
-    """Whether a verb stands here that agrees with its subject and goes on: not so in "near a fruit stand with apples"."""
+    """Whether a verb stands here that agrees with its subject and goes on, unlike in "near a fruit stand with"."""
     low = tokens[at].lower()
     if low not in lex.FINITE or at + 1 >= len(tokens) or low.endswith("s") == subject.plural:
         return False
     after = tokens[at + 1].lower()
-    goes_on = lex.DETERMINERS | lex.ADVERBS | lex.PARTICIPLES
+    goes_on = lex.DETERMINERS | lex.ADVERBS | lex.PARTICIPLES | lex.COLORS
     return after in goes_on or bool(_preposition(tokens, at + 1)) or after.endswith("ing")

@@ -25,16 +25,34 @@ OPTIONS = (
     click.option("--model", default="", help="Its name on the server or the hub, or a folder."),
     click.option("--base-url", default="http://localhost:8000/v1", show_default=True, help="Of an OpenAI-like server."),
     click.option(
-        "--api-key-env", default="FUSELIP_API_KEY", show_default=True, help="Environment variable with the server's key."
+        "--api-key-env", default="FUSELIP_API_KEY", show_default=True, help="Environment variable with its key."
     ),
-    click.option("--temperature", type=click.FloatRange(0, 2), default=prompt.TEMPERATURE, show_default=True, help="0: the likeliest."),
-    click.option("--max-tokens", type=click.IntRange(min=1), default=prompt.NEW_TOKENS, show_default=True, help="Of a reply."),
-    click.option("--concurrency", type=click.IntRange(1, 1024), default=16, show_default=True, help="Requests at once."),
-    click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds a request."),
-    click.option("--attempts", type=click.IntRange(min=1), default=5, show_default=True, help="Requests a row, until it counts as failed."),
-    click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Rows at once (transformers)."),
+    click.option(
+        "--temperature",
+        type=click.FloatRange(0, 2),
+        default=prompt.TEMPERATURE,
+        show_default=True,
+        help="0: the likeliest.",
+    ),
+    click.option(
+        "--max-tokens", type=click.IntRange(min=1), default=prompt.NEW_TOKENS, show_default=True, help="Of a reply."
+    ),
+    click.option(
+        "--concurrency", type=click.IntRange(1, 1024), default=16, show_default=True, help="Requests at once."
+    ),
+    click.option(
+        "--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds a request."
+    ),
+    click.option(
+        "--attempts", type=click.IntRange(min=1), default=5, show_default=True, help="Requests a row at most."
+    ),
+    click.option(
+        "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Rows at once (transformers)."
+    ),
     click.option("--device", help="cpu, cuda:0, ... (transformers)."),
-    click.option("--per-caption", type=click.IntRange(min=1), default=1, show_default=True, help="Questions a caption."),
+    click.option(
+        "--per-caption", type=click.IntRange(min=1), default=1, show_default=True, help="Questions a caption."
+    ),
     click.option(
         "--min-grounded",
         type=click.FloatRange(0, 1),
@@ -49,11 +67,29 @@ OPTIONS = (
         show_default=True,
         help="Share of questions that may begin with the same word.",
     ),
-    click.option("--retry", multiple=True, metavar="REASON", help="Ask again what failed for REASON; all: whatever failed."),
+    click.option(
+        "--retry", multiple=True, metavar="REASON", help="Ask again what failed for REASON; all: whatever failed."
+    ),
     click.option("--questions-only", is_flag=True, help="Write the questions, and build no set of them."),
-)  # fmt: skip
-OWN = ("backend", "model", "base_url", "api_key_env", "temperature", "max_tokens", "concurrency", "timeout", "attempts")
-OWN += ("batch_size", "device", "per_caption", "min_grounded", "max_opening", "retry", "questions_only")
+)
+OWN = (
+    "backend",
+    "model",
+    "base_url",
+    "api_key_env",
+    "temperature",
+    "max_tokens",
+    "concurrency",
+    "timeout",
+    "attempts",
+    "batch_size",
+    "device",
+    "per_caption",
+    "min_grounded",
+    "max_opening",
+    "retry",
+    "questions_only",
+)
 
 Build = Callable[[str, dict[str, Any]], None]
 

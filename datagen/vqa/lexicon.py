@@ -7,10 +7,12 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-NUMBERS = {
-    word: value
-    for value, word in enumerate("two three four five six seven eight nine ten eleven twelve".split(), 2)
-}
+def _phrases(text: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(phrase.split()) for phrase in text.split("|"))
+
+
+_COUNTED = "two three four five six seven eight nine ten eleven twelve"
+NUMBERS = {word: value for value, word in enumerate(_COUNTED.split(), 2)}
 COLORS = _set(
     "red blue green yellow orange purple pink brown black white gray grey tan beige silver gold golden turquoise maroon"
 )
@@ -19,35 +21,34 @@ PLURAL = _set("some several many two three four five six seven eight nine ten el
 POSSESSIVE = _set("his her its their my your our")
 DETERMINERS = SINGULAR | PLURAL | POSSESSIVE | {"the", "no", "other", "various", "multiple", "different", "all"}
 BE = _set("is are was were")
-ADVERBS = _set("very together slowly quickly happily outside outdoors indoors upside currently just also really ready out "
-    "away still high well together back not")
+ADVERBS = _set(
+    "very together slowly quickly happily outside outdoors indoors upside currently just also really ready out "
+    "away still high well together back not"
+)
 HAVING = _set("has have features contains contain")  # "a room has two beds" says the same as "a room with two beds"
 MODALS = _set("could can would will may might should must did does do been be being")
 # "a couple of signs" is about signs.
-MEASURES = _set("couple pair bunch lot lots number variety few kind kinds type types row line pile set many some one")
+MEASURES = _set(
+    "group herd flock crowd couple pair bunch lot lots number variety few kind kinds type types row line pile set many"
+    " some one"
+)
 ADJECTIVES = _set(
-    "large big small little tall old young long short empty beautiful nice busy huge giant clean dirty dark bright open "
-    "lush grassy rocky sandy snowy wooden metal colorful cute new many furry fluffy flat round wet dry tiny way story"
+    "large big small little tall old young long short empty beautiful nice busy huge giant clean dirty dark bright open"
+    " lush grassy rocky sandy snowy wooden metal colorful cute new many furry fluffy flat round wet dry tiny"
+    " low way story"
 )
+_PLACES = """
+    in the middle of|on the side of|on the edge of|at the top of|in the back of|on the back of|in front of|on top of|
+    next to|close to|inside of|outside of|alongside|on|in|at|near|under|behind|beside|inside|above|below|against|by|
+    along|across|over|around|underneath|beneath|atop|between|among
+"""
+_NO_PLACES = """
+    on board of|out of|onto|into|through|with|from|to|for|toward|towards|down|up|off|past|about|during|without|amongst|
+    beyond|within|as|like|after|before|outside
+"""
+PLACES = _phrases(_PLACES)
 # The longest first; "of" is no preposition here: it stays inside its noun phrase.
-PREPOSITIONS = tuple(
-    tuple(phrase.split())
-    for phrase in (
-        "in the middle of|on the side of|on the edge of|at the top of|in the back of|on the back of|in front of|"
-        "on top of|next to|close to|on board of|out of|inside of|outside of|alongside|on|in|at|near|under|behind|beside|"
-        "inside|above|below|against|by|along|across|over|around|underneath|beneath|atop|onto|into|between|among|through|"
-        "with|from|to|for|toward|towards|down|up|off|past|about|during|without|amongst|beyond|within|as|like|after|"
-        "before|outside"
-    ).split("|")
-)
-PLACES = frozenset(
-    tuple(phrase.split())
-    for phrase in (
-        "in the middle of|on the side of|on the edge of|at the top of|in the back of|on the back of|in front of|"
-        "on top of|next to|close to|on|in|at|near|under|behind|beside|inside|above|below|against|by|along|across|over|"
-        "around|underneath|beneath|atop|between|among|alongside|inside of|outside of"
-    ).split("|")
-)
+PREPOSITIONS = tuple(sorted(PLACES | _phrases(_NO_PLACES), key=lambda phrase: (-len(phrase), phrase)))
 # Where clauses end; "and" and commas are looked at more closely.
 BREAKS = _set("while that which who whose where when because but if than then so or")
 FINITE = _set(
@@ -57,7 +58,9 @@ FINITE = _set(
     "stand sit swing prepare try throw hit catch kick pull push reach drive travel hang graze wait talk gather takes "
     "take gets get makes make does do goes go comes come leads lead uses use performs perform covers cover "
     "cross crosses serves serve sleeps sleep smiles smile swims swim surfs skis feeds feed approaches approach "
-    "sniffs licks chases enjoys enjoy skateboards displays works stares stare gathers spreads opens plates"
+    "sniffs licks chases enjoys enjoy skateboards displays works stares stare gathers spreads opens plates lands"
+    " rolls crawls"
+    " glides hovers hover floats float moves moving"
 )
 PARTICIPLES = _set(
     "parked seated filled covered topped surrounded dressed decorated attached mounted lined perched placed arranged "
@@ -70,11 +73,13 @@ PARTICIPLES = _set(
 NO_VERB = _set(
     "building painting wedding ceiling string evening morning king ring thing something anything nothing everything "
     "clothing railing living parking dining spring wing sling earring pudding frosting icing topping flooring "
-    "siding awning beijing crossing landing wrapping lighting interesting amazing bed red shed sled seed feed breed need "
-    "opening being during tubing bowling loving dressing stuffing seasoning housing lining offspring outing "
+    "siding awning beijing crossing landing wrapping lighting interesting amazing bed red shed sled seed feed breed"
+    " need opening being during tubing bowling loving dressing stuffing seasoning housing lining offspring outing "
     "duckling sibling exciting seating writing drawing lettering adjoining matching including "
     "hundred naked assorted used"
 )
+# Doing these, one is somewhere: "Where is the cat sitting?"
+PLACED = _set("sitting standing lying laying parked resting leaning hanging perched seated grazing")
 PERSONS = _set(
     "man woman boy girl child kid lady guy person people men women boys girls children kids ladies guys player players "
     "rider riders skier skiers surfer surfers skateboarder skateboarders snowboarder snowboarders toddler baby adult "
@@ -101,8 +106,8 @@ NO_PLACE = _set(
     "shirt hat suit dress jacket coat uniform uniforms shorts pants outfit costume tie glasses helmet jeans skirt "
     "clothes clothing gear attire vest sweater color colors black white red blue green suits dresses shirts jackets "
     "hats wetsuit wetsuits sunglasses scarf boots shoes heels robe apron bikini trunks sweatshirt hoodie top tank "
-    "line row rows order motion action rain snow night day time daytime noon dusk dawn mouth distance half game match "
-    "pose position style shape case middle front camera background group pairs pair air other total progress"
+    "skis line row rows motion action rain snow night day time daytime noon dusk dawn mouth distance half game match "
+    "order pose position style shape case middle front camera background group pairs pair air other total progress"
 )
 HEADINGS = (
     r"^(?:there (?:is|are|'s)|there's|this is|it is|it's|here is|these are)\s+",

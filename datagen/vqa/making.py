@@ -93,7 +93,7 @@ def _missing(work: Work, journal: Journal, again: dict[str, str], tally: Tally) 
 
 
 def _again(work: Work, judge: Judge, retry: tuple[str, ...]) -> dict[str, str]:
-    """Hashes of the rows to ask again, with the opening to avoid. Settled before any is asked, so order plays no part."""
+    """Hashes of rows to ask again, with the opening to avoid; settled before any is asked, so order plays no part."""
     found: dict[str, str] = {}
     for row in work.rows():
         verdict = judge.verdict(row)

@@ -1,4 +1,4 @@
-"""A source with questions from a file added to its items: our questions.csv or .jsonl, or any CSV path,question,answer."""
+"""A source with the questions of a file on its items: ours (.csv, .jsonl) or any CSV path,question,answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datagen.sources.types import Question, Rejected, Source, SourceItem
-from fuselip.core.errors import UserError
+from fuselip.core.errors import UsageError, UserError
 from fuselip.core.files import sha256_file
 from fuselip.core.plugins import did_you_mean
 
@@ -86,7 +86,6 @@ def _column(file: Path, name: str, names: list[str]) -> int:
 def open_questions(rest: str, data_root: str | None) -> Source:
     """The source of a spec `questions:FILE::SPEC`, given without its kind. UsageError where a part is missing."""
     from datagen.sources.registry import open_source
-    from fuselip.core.errors import UsageError
 
     file, separator, inner = rest.partition("::")
     if not file or not separator or not inner:

@@ -6,13 +6,14 @@ import re
 
 WORD = re.compile(r"[a-z0-9]+(?:['’][a-z]+)?")
 
-STOP = frozenset(
-    """a an the this that these those some any all both each of on in at to from by with for and or but as than into onto
+_STOP = """
+    a an the this that these those some any all both each of on in at to from by with for and or but as than into onto
     over under about through is are was were be been being am do does did has have had having can could will would may
     might should must it its he she they them him her his hers their theirs we us our you your i me my who whom whose
     which what where when why how there here not no yes so very just also too s t re ve ll d while up down out off
-    one ones thing things something someone""".split()
-)
+    one ones thing things something someone
+"""
+STOP = frozenset(_STOP.split())
 
 # A caption that has a word on the right makes the word on the left evident.
 _KINDS = {
@@ -22,9 +23,8 @@ _KINDS = {
     "color": "red blue green yellow orange purple pink brown black white gray grey tan beige silver gold",
     "food": "pizza sandwich cake salad soup fruit bread donut vegetable",
 }
-_NUMBERS = dict(
-    zip("two three four five six seven eight nine ten eleven twelve".split(), map(str, range(2, 13)), strict=True)
-)
+_COUNTED = "two three four five six seven eight nine ten eleven twelve"
+_NUMBERS = {word: str(number) for number, word in enumerate(_COUNTED.split(), 2)}
 _SAME = {**_NUMBERS, "grey": "gray", "colour": "color", "couple": "2", "pair": "2", "photograph": "photo"}
 _IRREGULAR = {
     "men": "man", "women": "woman", "children": "child", "people": "person", "feet": "foot", "teeth": "tooth",

@@ -77,7 +77,7 @@ class Client:
             self._connection.close()
             self._connection = None
 
-    def _exchange(self, path: str, body: bytes, deadline: float) -> tuple[int, Mapping[str, str], bytes]:
+    def _exchange(self, path: str, body: bytes, deadline: float) -> tuple[int, http.client.HTTPMessage, bytes]:
         connection = self._connection or self._connect()
         self._connection = connection
         if connection.sock is not None:
@@ -158,7 +158,7 @@ class Backoff:
 
 
 def _timed(deadline: float) -> Any:
-    """A response class whose reads, headers included, all end by `deadline`: a slow drip would outlast socket timeouts."""
+    """A response class whose reads, of headers too, end by `deadline`: a slow drip would outlast socket timeouts."""
 
     def make(sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
         return http.client.HTTPResponse(_Timed(sock, deadline), *args, **kwargs)  # type: ignore[arg-type]

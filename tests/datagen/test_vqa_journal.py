@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 
@@ -16,10 +17,14 @@ from fuselip.core.errors import UserError
 ROWS = [Row.of(f"{number}.jpg", "ab" * 32, f"caption {number}", 0, {"model": "m"}) for number in range(6)]
 
 
+def outcome(number: int) -> Said | Failed:
+    return Failed("timeout", "späť") if number % 3 == 2 else Said(f"Ä {number}\n", kind="count")
+
+
 def fill(path: Path) -> bytes:
     with Journal(path) as journal:
         for number, row in enumerate(ROWS):
-            journal.append(row, Failed("timeout", "späť") if number % 3 == 2 else Said(f"Ä {number}\n", kind="count"))
+            journal.append(row, outcome(number))
     return path.read_bytes()
 
 
@@ -55,7 +60,7 @@ def test_cut_anywhere(tmp_path_factory: pytest.TempPathFactory, at: int) -> None
     with Journal(path) as journal:
         assert [journal.tries(row) for row in ROWS] == [1] * lines + [0] * (len(ROWS) - lines)
         for number in range(lines, len(ROWS)):
-            journal.append(ROWS[number], Failed("timeout", "späť") if number % 3 == 2 else Said(f"Ä {number}\n", kind="count"))
+            journal.append(ROWS[number], outcome(number))
     assert path.read_bytes() == whole
 
 
@@ -84,7 +89,17 @@ def test_many_threads(tmp_path: Path) -> None:
         assert [journal.find(row) for row in rows] == [Said(row.caption) for row in rows]
 
 
-def test_a_full_disk_is_told_and_leaves_whole_lines() -> None:
-    with pytest.raises(UserError, match="no space left on the disk"):
-        with Journal(Path("/dev/full")) as journal:
-            journal.append(ROWS[0], Said("x"))
+def test_a_full_disk_is_told_and_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fill(tmp_path / "j")
+    monkeypatch.setattr("datagen.vqa.journal.SYNC_SECONDS", -1.0)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with Journal(tmp_path / "j") as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fsync", full)
+            with pytest.raises(UserError, match="no space left on the disk"):
+                journal.append(ROWS[0], Said("lost"))
+        assert journal.find(ROWS[0]) == Said("Ä 0\n", kind="count")
+    assert (tmp_path / "j").read_bytes() == before

@@ -39,6 +39,8 @@ def asked(caption: str) -> set[tuple[str, str]]:
         ("A picture of a bus parked on the side of the road", "Where is the bus parked?", "On the side of the road"),
         ("A couple of elephants stand near a river", "Which animal is standing near a river?", "A couple of elephants"),
         ("A room has two beds", "What does the room have?", "Two beds"),
+        ("A dog that is sitting on a chair", "Where is the dog sitting?", "On a chair"),
+        ("Two pieces of pizza are served on a plate", "Where are the pieces of pizza?", "On a plate"),
         ("A bowl filled with green apples", "What is the bowl filled with?", "Green apples"),
     ],
 )
@@ -63,8 +65,17 @@ def test_questions_it_must_not_ask(caption: str, never: str) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "form"),
-    [("sits", "sitting"), ("ride", "riding"), ("flies", "flying"), ("lies", "lying"), ("carries", "carrying")]
-    + [("watches", "watching"), ("crosses", "crossing"), ("goes", "going"), ("parked", "parked")],
+    [
+        ("sits", "sitting"),
+        ("ride", "riding"),
+        ("flies", "flying"),
+        ("lies", "lying"),
+        ("carries", "carrying"),
+        ("watches", "watching"),
+        ("crosses", "crossing"),
+        ("goes", "going"),
+        ("parked", "parked"),
+    ],
 )
 def test_progressive(verb: str, form: str) -> None:
     assert progressive(verb) == form
@@ -92,7 +103,8 @@ def test_any_text_can_be_a_caption(caption: str) -> None:
     pairs(caption, seeds.generator(0))
 
 
-WORDS = "a the two red dog dogs is are on with of and sitting has very 7 , . man old ride to in shirt couple".split()
+TEXT = "a the two red dog dogs is are on with of and sitting has very 7 , . man old couple that who"
+WORDS = TEXT.split()
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join))
@@ -115,7 +127,7 @@ def test_coverage_and_rules_on_real_captions() -> None:
     openings, kinds, judged = Counter[str](), Counter[str](), Counter[str]()
     for caption in known:
         found = pairs(caption, seeds.generator(caption))
-        for kind, question, answer in found:
+        for _, question, answer in found:
             verdict = rules.judge(Said(f"Question: {question}\nAnswer: {answer}"), caption)
             judged["ok" if isinstance(verdict, Question) else verdict.reason] += 1
         if found:
@@ -137,4 +149,4 @@ def test_the_grounding_check_tells_captions_apart() -> None:
     others = [grounded(answer, answers[(index + 1931) % len(answers)][0]) for index, (_, answer) in enumerate(answers)]
     wrong = sum(share >= 0.7 for share in others) / len(answers)
     assert own > 0.999
-    assert wrong < 0.06
+    assert wrong < 0.03

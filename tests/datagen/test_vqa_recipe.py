@@ -75,7 +75,8 @@ def test_from_captions_to_shards(spec: str, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_questions_of_a_csv_like_the_papers(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "qa.csv").write_text("path,question,answer\n1.png,Who rides?,A man\n9.png,Is it?,It is\n1.png,Where?,On a beach\n")
+    rows = ["path,question,answer", "1.png,Who rides?,A man", "9.png,Is it?,It is", "1.png,Where?,On a beach"]
+    (tmp_path / "qa.csv").write_text("\n".join(rows))
     source = Questions(open_source(spec), tmp_path / "qa.csv")
     items = list(source.items())
     assert [len(item.questions) for item in items if isinstance(item, SourceItem)] == [0, 2, 0, 0]

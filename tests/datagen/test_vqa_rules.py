@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,16 +89,15 @@ def test_any_text_gives_a_verdict_that_keeps_the_rules(text: str, caption: str, 
             assert found.question.endswith("?")
             assert len(words(found.answer)) >= 2
             assert "caption" not in (found.question + found.answer).lower()
-            assert found.question.isprintable()
-            assert "\n" not in found.question + found.answer
+            assert not any(category(letter) == "Cc" for letter in found.question + found.answer)
             (found.question + found.answer).encode()
 
 
 def test_openings_are_limited_once_there_are_some() -> None:
-    openings = Openings(0.5)
+    openings = Openings(0.6)
     assert all(openings.takes("What's it?") for _ in range(FIRST_OPENINGS))
     assert not openings.takes("What is it?")
-    assert all(openings.takes("Where is it?") for _ in range(FIRST_OPENINGS + 1))
+    assert all(openings.takes("Where is it?") for _ in range(FIRST_OPENINGS))
     assert openings.takes("What is it?")
     assert opening("What's that?") == opening(" what is") == "what"
     assert all(Openings(1).takes("What?") for _ in range(100))
