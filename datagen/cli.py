@@ -10,6 +10,8 @@ import click
 
 from datagen.fetch.command import fetch
 from datagen.mix.command import mix
+from datagen.negatives.command import index_negatives
+from datagen.querysets_command import build_queries
 from datagen.recipes.registry import BUILDERS, Builder
 from datagen.vqa import command as vqa
 from fuselip.core.console import Group, debug_option
@@ -122,6 +124,8 @@ def _add_builder(name: str, row: Builder) -> None:
 for _name, _row in BUILDERS.items():
     _add_builder(_name, _row)
 main.add_command(vqa.command(BUILD_OPTIONS, _build))  # asks a language model first, then builds like the others
+main.add_command(index_negatives)
+main.add_command(build_queries)
 main.add_command(mix)
 main.add_command(fetch)
 

@@ -14,7 +14,7 @@ from datagen.sources.inside import inside
 from datagen.sources.types import Edit, Question, Region, Rejected, SourceItem
 from fuselip.core.errors import UserError
 from fuselip.core.provenance import redact
-from fuselip.core.types import FileBytes, ImageRef, Operation
+from fuselip.core.types import EncodedBytes, FileBytes, ImageRef, Operation, ParquetCell, PixelBytes
 
 # Codes by what the messages of our sources and of fuselip.core.images say; the first that fits.
 _CODES = (
@@ -71,7 +71,7 @@ def reject(placed: Placed, message: str) -> Reject:
 
 def _tidy(message: str, item: SourceItem | Rejected, name: str) -> str:
     locator = item.image.locator if isinstance(item, SourceItem) else None
-    if isinstance(locator, FileBytes):
+    if isinstance(locator, FileBytes | ParquetCell):
         message = message.replace(locator.path, name)
     message = re.sub(r"(?<!\w)\S*/" + re.escape(name), lambda _: name, message)
     return redact(message)
@@ -90,8 +90,8 @@ def to_json(item: SourceItem, root: Path | None) -> dict[str, Any]:
     """All of an item. File names below `root` are written relative to it."""
     value: dict[str, Any] = {"key": item.key, "image": _ref(item.image, root)}
     value |= {"captions": list(item.captions), "origin": item.origin, "credit": item.credit}
-    value["regions"] = [[region.phrase, list(region.box), region.label] for region in item.regions]
-    value["questions"] = [[each.question, each.answer, each.kind] for each in item.questions]
+    value["regions"] = [[each.phrase, list(each.box), each.label, *_own(each.image, root)] for each in item.regions]
+    value["questions"] = [[each.question, each.answer, each.kind, *_own(each.image, root)] for each in item.questions]
     value["edits"] = [
         [edit.instruction, _ref(edit.image, root), edit.inverse, list(edit.captions), edit.kind] for edit in item.edits
     ]
@@ -107,8 +107,14 @@ def from_json(value: Any, root: Path | None) -> SourceItem:
             captions=tuple(map(str, value["captions"])),
             origin=str(value["origin"]),
             credit=str(value["credit"]),
-            regions=tuple(Region(str(p), _box(box), str(label)) for p, box, label in value["regions"]),
-            questions=tuple(Question(str(q), str(a), str(kind)) for q, a, kind in value["questions"]),
+            regions=tuple(
+                Region(str(p), _box(box), str(label), *(_image(image, root) for image in own[:1]))
+                for p, box, label, *own in value["regions"]
+            ),
+            questions=tuple(
+                Question(str(q), str(a), str(kind), *(_image(image, root) for image in own[:1]))
+                for q, a, kind, *own in value["questions"]
+            ),
             edits=tuple(
                 Edit(str(text), _image(image, root), str(inverse), tuple(map(str, captions)), str(kind))
                 for text, image, inverse, captions, kind in value["edits"]
@@ -120,11 +126,19 @@ def from_json(value: Any, root: Path | None) -> SourceItem:
         raise UserError(f"a row's source item is not as it should be ({error!r}); make the set again") from error
 
 
+def _own(image: ImageRef | None, root: Path | None) -> list[dict[str, Any]]:
+    """An entry's own image, where it has one."""
+    return [] if image is None else [_ref(image, root)]
+
+
 def _ref(ref: ImageRef, root: Path | None) -> dict[str, Any]:
-    if ref.locator is not None and not isinstance(ref.locator, FileBytes):
+    if isinstance(ref.locator, EncodedBytes | PixelBytes):
         raise UserError("an image held in memory cannot stand in a virtual set; save it as a file first")
     value: dict[str, Any] = {"source": ref.source, "operations": [each.to_json() for each in ref.operations]}
-    if ref.locator is not None:
+    if isinstance(ref.locator, ParquetCell):
+        cell = ref.locator
+        value |= {"path": _relative(cell.path, root), "cell": [cell.row_group, cell.row, cell.column]}
+    elif ref.locator is not None:
         value |= {"path": _relative(ref.locator.path, root), "offset": ref.locator.offset, "size": ref.locator.size}
     return value
 
@@ -145,6 +159,9 @@ def _image(value: Mapping[str, Any], root: Path | None) -> ImageRef:
     path = str(value["path"])
     if root is not None or not os.path.isabs(path):
         path = str(inside(root or Path(), path))
+    if "cell" in value:
+        row_group, row, column = value["cell"]
+        return ImageRef(str(value["source"]), operations, ParquetCell(path, int(row_group), int(row), str(column)))
     size = None if value["size"] is None else int(value["size"])
     return ImageRef(str(value["source"]), operations, FileBytes(path, int(value["offset"]), size))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from datagen.boxes import thin
 from datagen.sources.types import Question, Region, SourceItem
-from datagen.sources.visual_genome import GROUPINGS, QuestionOn, RegionOn
+from datagen.sources.visual_genome import GROUPINGS
 from datagen.types import Skip
 from fuselip.core.errors import UsageError
 from fuselip.core.types import Group, ImageRef, Input, Operation, Pair, Scalar, content_hash
@@ -62,7 +62,7 @@ class Regions:
         if not entries:
             yield Skip("no_regions" if self.task == "crop" else "no_questions")
             return
-        straddling = [isinstance(entry, RegionOn | QuestionOn) for entry in entries]
+        straddling = [entry.image is not None for entry in entries]
         if any(straddling) != (self.grouping == "paper") or any(straddling) != all(straddling):
             yield Skip("wrong_grouping", f"use a source with ?grouping={self.grouping}, or set grouping otherwise")
             return
@@ -78,7 +78,7 @@ class Regions:
             yield self._group(item, [self._pair(item, entry) for entry in members], number)
 
     def _pair(self, item: SourceItem, entry: Region | Question) -> Pair:
-        image = entry.image if isinstance(entry, RegionOn | QuestionOn) and entry.image else item.image
+        image = entry.image or item.image
         if isinstance(entry, Region):
             return Pair(Input(entry.phrase, image), Input(image=crop(image, entry.box)))
         return Pair(Input(entry.question, image), Input(entry.answer))

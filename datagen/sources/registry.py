@@ -20,10 +20,24 @@ KINDS = {
     "csv:FILE": "a CSV file with the columns path,caption",
     "wds:PATTERN": "webdataset tars, e.g. 'wds:cc3m-{0000..0009}.tar'",
     "questions:FILE::SOURCE": "a source with the questions of a CSV or JSONL (path,question,answer)",
+    "vg-regions:DIR": "Visual Genome's region phrases; ?grouping=paper for the paper's groups of four",
+    "vg-questions:DIR": "Visual Genome's questions and answers; ?grouping=paper as above",
+    "open-images:DIR": "Open Images boxes: a box CSV, the class descriptions and images/",
+    "hq-edit:PATTERN": "HQ-Edit's parquet files, e.g. 'hq-edit:data/*.parquet'",
+    "parquet:PATTERN": "parquet files with images in them; ?image=COLUMN&caption=COLUMN",
+    "hf:REPO": "a data set of the Hugging Face hub, streamed; ?split=train&config=NAME&revision=COMMIT",
 }
 
 # Sources that bring more code than most runs need: opened by (rest of the spec, data_root).
-_OPENERS = {"questions": "datagen.vqa.source:open_questions"}
+_OPENERS = {
+    "questions": "datagen.vqa.source:open_questions",
+    "vg-regions": "datagen.sources.annotated:vg_regions",
+    "vg-questions": "datagen.sources.annotated:vg_questions",
+    "open-images": "datagen.sources.annotated:open_images",
+    "hq-edit": "datagen.sources.annotated:hq_edit",
+    "parquet": "datagen.sources.annotated:parquet",
+    "hf": "datagen.sources.annotated:hub",
+}
 
 
 def open_source(spec: str, data_root: str | None = None) -> Source:

@@ -11,20 +11,28 @@ from fuselip.core.types import ImageRef
 
 @dataclass(frozen=True)
 class Region:
-    """A phrase for a rectangle of the image; `box` is (left, top, right, bottom) in pixels of the image as it loads."""
+    """A phrase for a rectangle of the image; `box` is (left, top, right, bottom) in pixels of the image as it loads.
+
+    `image` is given where an item's entries lie on several images; None: the item's own.
+    """
 
     phrase: str
     box: tuple[int, int, int, int]
     label: str = ""
+    image: ImageRef | None = None
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question about the image with its answer; `kind` is the source's own class of question ("count", "what")."""
+    """A question about the image with its answer; `kind` is the source's own class of question ("count", "what").
+
+    `image` as a Region has it.
+    """
 
     question: str
     answer: str
     kind: str = ""
+    image: ImageRef | None = None
 
 
 @dataclass(frozen=True)

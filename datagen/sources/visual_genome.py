@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,20 +33,6 @@ _KEPT_IMAGES = 8
 
 
 @dataclass(frozen=True)
-class RegionOn(Region):
-    """A region on an image of its own, where an item's entries can lie on several."""
-
-    image: ImageRef | None = None
-
-
-@dataclass(frozen=True)
-class QuestionOn(Question):
-    """A question about an image of its own."""
-
-    image: ImageRef | None = None
-
-
-@dataclass(frozen=True)
 class _Picture:
     ref: ImageRef
     size: tuple[int, int]
@@ -64,7 +50,7 @@ class VisualGenome:
     """`entries` "regions" or "questions" of the data set in `root`.
 
     `grouping` "clean": an item is an image with all its entries. "paper": an item is four consecutive entries of the
-    flat list over all images, as the paper trains on; they can lie on two images, so they are RegionOn or QuestionOn,
+    flat list over all images, as the paper trains on; they can lie on two images, so each entry names its own,
     and the item's own image is that of the first. The groups follow from the annotations alone: where an image of a
     group is missing, the group is rejected and no other one shifts. Boxes are clipped to the image.
     """
@@ -102,7 +88,7 @@ class VisualGenome:
             found: list[Region | Question] = []
             for number, entry in enumerate(entries):
                 try:
-                    found.append(_plain(_convert(entry, picture)))
+                    found.append(replace(_convert(entry, picture), image=None))
                 except UserError as error:
                     yield Rejected(f"{image_id}, entry {number}", str(error))
             yield _item(str(image_id), picture.ref, found)
@@ -164,13 +150,13 @@ def _item(key: str, image: ImageRef, found: Sequence[Region | Question]) -> Sour
     return SourceItem(key, image, origin=key, credit=CREDIT, regions=regions, questions=questions)
 
 
-def _convert(entry: _Entry, picture: _Picture) -> RegionOn | QuestionOn:
+def _convert(entry: _Entry, picture: _Picture) -> Region | Question:
     """Raises UserError where the entry is none. An answer loses its trailing dot, as in the paper's training."""
     value = entry.value
     try:
         if "phrase" not in value:
             answer = str(value["answer"]).strip().removesuffix(".").rstrip()
-            asked = QuestionOn(str(value["question"]).strip(), answer, image=picture.ref)
+            asked = Question(str(value["question"]).strip(), answer, image=picture.ref)
             if asked.question and asked.answer:
                 return asked
             raise UserError(f"image {entry.image_id}: a question or its answer is empty")
@@ -186,10 +172,4 @@ def _convert(entry: _Entry, picture: _Picture) -> RegionOn | QuestionOn:
     if box is None or not phrase:
         what = "a phrase is empty" if box else "a box is empty or lies outside the image"
         raise UserError(f"image {entry.image_id}: {what}")
-    return RegionOn(phrase, box, image=picture.ref)
-
-
-def _plain(entry: RegionOn | QuestionOn) -> Region | Question:
-    if isinstance(entry, RegionOn):
-        return Region(entry.phrase, entry.box)
-    return Question(entry.question, entry.answer)
+    return Region(phrase, box, image=picture.ref)

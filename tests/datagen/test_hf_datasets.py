@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datagen.sources.annotated import open_annotated
 from datagen.sources.hf_datasets import HubSet, ParquetSet
+from datagen.sources.registry import open_source
 from datagen.sources.types import Question
 from fuselip.core.errors import UsageError, UserError
 from fuselip.core.types import EncodedBytes
@@ -51,10 +51,10 @@ def test_questions_on_one_picture_are_all_kept(tmp_path: Path) -> None:
 
 def test_columns_by_name(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", picture=struct(0), mask=struct(1), alt=["words"], text=["other"])
-    (item,) = good(open_annotated("parquet", "a.parquet?image=mask&caption=alt", tmp_path))
+    (item,) = good(open_source("parquet:a.parquet?image=mask&caption=alt", str(tmp_path)))
     assert item.image.source == hashlib.sha256(jpeg(1)).hexdigest()
     assert item.captions == ("words",)
-    (item,) = good(open_annotated("parquet", "?.parquet", tmp_path))
+    (item,) = good(open_source("parquet:?.parquet", str(tmp_path)))
     assert (item.image.source, item.captions) == (hashlib.sha256(jpeg(0)).hexdigest(), ("other",))
     with pytest.raises(UsageError, match="no caption column 'alts'; did you mean 'alt'"):
         ParquetSet("a.parquet", tmp_path, caption="alts")
@@ -89,7 +89,7 @@ def test_without_datasets_the_error_names_the_extra(monkeypatch: pytest.MonkeyPa
 @needs_datasets
 def test_streamed_by_datasets(tmp_path: Path) -> None:
     write(tmp_path / "set" / "train-0.parquet", image=struct(0, 1), text=["a", "b"])
-    source = open_annotated("hf", f"{tmp_path / 'set'}?image=image", Path())
+    source = open_source(f"hf:{tmp_path / 'set'}?image=image")
     items = good(source)
     assert [(item.key, item.captions) for item in items] == [("000000000", ("a",)), ("000000001", ("b",))]
     assert isinstance(items[0].image.locator, EncodedBytes)

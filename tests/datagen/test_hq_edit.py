@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from datagen.sources.annotated import open_annotated
+from datagen import items
 from datagen.sources.hq_edit import HQEdit
+from datagen.sources.registry import open_source
 from fuselip.core import images
 from fuselip.core.errors import UserError
 from tests.datagen.annotations import bad, good, hq_edit, jpeg
@@ -20,7 +22,7 @@ from tests.datagen.annotations import bad, good, hq_edit, jpeg
 def test_rows_become_edits(tmp_path: Path) -> None:
     for name in ("b", "a"):
         hq_edit(tmp_path / f"{name}.parquet", 3)
-    source = open_annotated("hq-edit", "*.parquet", tmp_path)
+    source = open_source("hq-edit:*.parquet", str(tmp_path))
     items = good(source)
     assert [item.key for item in items] == [f"{name}.parquet/{row}" for name in "ab" for row in range(3)]
     third = items[2]
@@ -77,3 +79,13 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"holds no \.parquet files"):
         HQEdit("empty", tmp_path)
+
+
+def test_cells_in_virtual_rows(tmp_path: Path) -> None:
+    hq_edit(tmp_path / "a.parquet", 3)
+    item = good(HQEdit("a.parquet", tmp_path))[2]
+    stored = json.loads(json.dumps(items.to_json(item, tmp_path)))
+    again = items.from_json(stored, tmp_path)
+    assert again == item
+    assert again.edits[0].image.locator == item.edits[0].image.locator
+    assert str(tmp_path) not in json.dumps(stored)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from datagen.sources.annotated import open_annotated
 from datagen.sources.open_images import OpenImages
+from datagen.sources.registry import open_source
 from datagen.sources.types import Region
 from fuselip.core.errors import UserError
 from tests.datagen.annotations import bad, good, open_images
@@ -21,7 +21,7 @@ BOXES = [
 
 
 def test_regions_are_boxes_in_pixels(tmp_path: Path) -> None:
-    source = open_annotated("open-images", str(open_images(tmp_path, BOXES, group="Crowd")), Path())
+    source = open_source(f"open-images:{open_images(tmp_path, BOXES, group='Crowd')}")
     first, second = good(source)
     assert first.key == "a1"
     assert first.regions == (Region("Bird", (40, 60, 200, 210), "Bird"), Region("Car", (0, 0, 400, 300), "Car"))

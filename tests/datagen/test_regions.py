@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datagen import items
 from datagen.boxes import clip, iou, thin
 from datagen.recipes import registry
 from datagen.recipes.regions import Regions
@@ -128,3 +130,14 @@ def test_parameters_are_checked_and_make_the_recipe_again() -> None:
     for wrong in ({"task": "box"}, {"grouping": "four"}, {"size": 0}, {"min_side": -1}, {"max_iou": 1.5}):
         with pytest.raises(UsageError):
             Regions(**wrong)  # type: ignore[arg-type]
+
+
+def test_virtual_rows_hold_all_images_of_a_paper_group(tmp_path: Path) -> None:
+    visual_genome(tmp_path, 2)
+    first = good(VisualGenome(tmp_path, grouping="paper"))[0]
+    stored = json.loads(json.dumps(items.to_json(first, tmp_path)))
+    assert items.from_json(stored, tmp_path) == first
+    (group,) = groups(Regions(grouping="paper"), items.from_json(stored, tmp_path))
+    assert group == groups(Regions(grouping="paper"), first)[0]
+    assert group.pairs[3].left.image is not None
+    assert group.pairs[3].left.image.load().size == (200, 160)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagen.sources import json_array
-from datagen.sources.annotated import open_annotated
 from datagen.sources.json_array import elements
+from datagen.sources.registry import open_source
 from datagen.sources.types import Question, Region
-from datagen.sources.visual_genome import QuestionOn, RegionOn, VisualGenome
+from datagen.sources.visual_genome import VisualGenome
 from fuselip.core.errors import UsageError, UserError
 from fuselip.core.types import ImageRef
 from tests.datagen.annotations import bad, good, visual_genome, write_json
@@ -61,19 +61,19 @@ def test_an_item_is_an_image_with_all_its_regions(tmp_path: Path) -> None:
     assert items[0].image == ImageRef.from_file(tmp_path / "VG_100K_2" / "1.jpg")
     assert items[1].image == ImageRef.from_file(tmp_path / "VG_100K" / "2.jpg")
     assert items[1].regions[2] == Region("thing 2 of 2", (100, 10, 140, 70))
-    assert len({type(region) for item in items for region in item.regions}) == 1
+    assert all(region.image is None for item in items for region in item.regions)
     assert list(source.items()) == list(source.items())
     assert bad(source) == {}
 
 
 def test_answers_lose_their_trailing_dot(tmp_path: Path) -> None:
-    items = good(VisualGenome(visual_genome(tmp_path, 1), "questions"))
+    items = good(open_source(f"vg-questions:{visual_genome(tmp_path, 1)}"))
     assert items[0].questions[0] == Question("What is 0?", "Thing 0")
     assert items[0].regions == ()
 
 
 def test_paper_groups_are_four_consecutive_entries_and_straddle_images(tmp_path: Path) -> None:
-    items = good(open_annotated("vg-regions", f"{visual_genome(tmp_path, 3)}?grouping=paper", Path()))
+    items = good(open_source(f"vg-regions:{visual_genome(tmp_path, 3)}?grouping=paper"))
     phrases = [[region.phrase for region in item.regions] for item in items]
     assert phrases == [
         ["thing 0 of 1", "thing 1 of 1", "thing 2 of 1", "thing 0 of 2"],
@@ -81,7 +81,6 @@ def test_paper_groups_are_four_consecutive_entries_and_straddle_images(tmp_path:
         ["thing 2 of 3"],
     ]
     first = items[0].regions
-    assert all(isinstance(region, RegionOn) for region in first)
     one, two = (
         ImageRef.from_file(tmp_path / "VG_100K_2" / "1.jpg"),
         ImageRef.from_file(tmp_path / "VG_100K" / "2.jpg"),
@@ -91,7 +90,7 @@ def test_paper_groups_are_four_consecutive_entries_and_straddle_images(tmp_path:
     assert items[1].image == two
     questions = good(VisualGenome(tmp_path, "questions", "paper"))
     assert [len(item.questions) for item in questions] == [4, 4, 1]
-    assert isinstance(questions[0].questions[3], QuestionOn)
+    assert [each.image for each in questions[0].questions] == [one, one, one, two]
 
 
 def test_a_missing_image_rejects_its_groups_and_shifts_none(tmp_path: Path) -> None:
@@ -148,7 +147,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one of clean, paper"):
         VisualGenome(tmp_path, grouping="four")
     with pytest.raises(UsageError, match="did you mean 'grouping'"):
-        open_annotated("vg-regions", f"{tmp_path}?groupin=paper", Path())
+        open_source(f"vg-regions:{tmp_path}?groupin=paper")
     shutil.rmtree(tmp_path / "VG_100K_2")
     with pytest.raises(UserError, match="no folder of images"):
         VisualGenome(tmp_path)
