@@ -24,7 +24,13 @@ BATCH = 64
 @click.option("--source", required=True, help="The captioned images, as in `list sources`.")
 @click.option("--data-root", help="Where relative paths of the source start.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The index to write.")
-@click.option("--mode", type=click.Choice(["text", "neighbours"]), default="text", show_default=True)
+@click.option(
+    "--mode",
+    type=click.Choice(["text", "neighbours"]),
+    default="text",
+    show_default=True,
+    help="Altered captions, or the nearest other images.",
+)
 @click.option("--kinds", default=",".join(KINDS), show_default=True, help="Kinds of text negatives.")
 @click.option("--encoder", default="", help="Neighbours by package.module:attr, an encoder or what makes one.")
 @click.option("--neighbours", "k", type=click.IntRange(min=1), default=3, show_default=True, help="Of each image.")
