@@ -181,11 +181,11 @@ def measure(setup: Setup, with_full_loop: bool) -> dict[str, float]:
 def bench(model: str, photos: int, repeats: int, device: str) -> None:
     setup = Setup(model, photos, device)
     measure(setup, with_full_loop=False)  # a warm-up
-    rounds = [measure(setup, with_full_loop=True) for _ in range(repeats)]
+    rounds = [measure(setup, with_full_loop=repeat == 0) for repeat in range(repeats)]  # minutes long: once
     print(f"{model} on {device}, {photos} photos; median of {repeats} repeats [min, max]")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     for name in rounds[0]:
-        values = [row[name] for row in rounds]
+        values = [row[name] for row in rounds if name in row]
         print(f"{name:64s} {statistics.median(values):9.3f}  [{min(values):.3f}, {max(values):.3f}]")
     print(f"bf16 against fp32: {json.dumps(setup.half.precision_report(setup.images))}")
     print(f"{'peak memory of a run in a process of its own, MiB':64s} {peak_mb(model, photos):9.0f}")
