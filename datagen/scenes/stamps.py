@@ -22,7 +22,7 @@ SAMPLES = 4  # per pixel and axis: coverage in sixteenths, which float32 holds e
 class Stamp:
     """`weights` float32 [h * w, 3]: the shares of fill, ink and edge; `rest` float32 [h, w, 1]: what shines through.
 
-    `left`, `top`: where the stamp begins, in pixels from the centre's pixel. `solid` bool [h, w]: at least half covered.
+    `left`, `top`: where the stamp begins, in pixels from the centre. `solid` bool [h, w]: at least half covered.
     """
 
     left: int

@@ -16,6 +16,7 @@ from fuselip.core.plugins import did_you_mean, load
 KINDS = {
     "photos": "the photos bundled with scikit-image and scikit-learn, whole and in tiles",
     "photos:quick": "five of those photos, whole",
+    "textures": "dead leaves, fractals, gradients and 1/f noise; textures?count=1000&seed=0&size=256",
     "folder:DIR": "images in a folder and its subfolders",
     "csv:FILE": "a CSV file with the columns path,caption",
     "wds:PATTERN": "webdataset tars, e.g. 'wds:cc3m-{0000..0009}.tar'",
@@ -28,8 +29,12 @@ KINDS = {
     "hf:REPO": "a data set of the Hugging Face hub, streamed; ?split=train&config=NAME&revision=COMMIT",
 }
 
+# Made of nothing: there is no path behind their name, only options.
+MADE = ("textures",)
+
 # Sources that bring more code than most runs need: opened by (rest of the spec, data_root).
 _OPENERS = {
+    "textures": "datagen.sources.textures:open_textures",
     "questions": "datagen.vqa.source:open_questions",
     "vg-regions": "datagen.sources.annotated:vg_regions",
     "vg-questions": "datagen.sources.annotated:vg_questions",
@@ -51,7 +56,9 @@ def open_source(spec: str, data_root: str | None = None) -> Source:
     if spec in ("photos", "photos:quick"):
         return Photos(quick=spec == "photos:quick")
     kind, separator, rest = spec.partition(":")
-    if separator and kind in _OPENERS:
+    if spec.partition("?")[0] in MADE:
+        kind, separator, rest = spec.partition("?")
+    if kind in _OPENERS and (separator or kind in MADE):
         opened: Source = load(_OPENERS[kind])(rest, data_root)
         return opened
     if separator and kind in ("folder", "csv", "wds"):
