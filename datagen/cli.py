@@ -83,6 +83,7 @@ def _build(name: str, given: dict[str, Any]) -> None:
     from datagen.recipes import registry
     from datagen.sources.registry import open_source
 
+    given["source"] = given["source"] or BUILDERS[name].source
     if not given["source"]:
         raise UsageError("--source is missing: folder:DIR, csv:FILE, wds:PATTERN, photos, or a path")
     source = open_source(given["source"], given["data_root"])

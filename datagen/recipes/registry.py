@@ -20,12 +20,14 @@ class Builder:
     """`target` is a class or factory of keyword parameters with defaults (bool, int, float, str) that gives a Recipe.
 
     Its recipe's name is the row's, and `target(**recipe.params)` makes the same recipe again. `shard_items` is the
-    default number of source items in a shard: some 100 MB of images is a good size.
+    default number of source items in a shard: some 100 MB of images is a good size. `source` is read unless another is
+    named.
     """
 
     target: str
     help: str
     shard_items: int = 1000
+    source: str = ""
 
 
 BUILDERS: dict[str, Builder] = {
@@ -34,6 +36,9 @@ BUILDERS: dict[str, Builder] = {
     "vqa": Builder("datagen.recipes.vqa:Vqa", "Image and question, with the answer; questions made from captions."),
     "regions": Builder("datagen.recipes.regions:Regions", "Image and phrase to a crop, or question to answer.", 200),
     "edits": Builder("datagen.recipes.edits:Edits", "A source's own edits, there and back (HQ-Edit, scenes).", 200),
+    "scenes": Builder(
+        "datagen.recipes.scenes:Scenes", "Drawn scenes: captions, questions, regions, edits.", source="scenes"
+    ),
     "negatives": Builder("datagen.recipes.negatives:Negatives", "Hard negatives: captions, neighbours, edits.", 200),
 }
 

@@ -16,6 +16,7 @@ from fuselip.core.plugins import did_you_mean, load
 KINDS = {
     "photos": "the photos bundled with scikit-image and scikit-learn, whole and in tiles",
     "photos:quick": "five of those photos, whole",
+    "scenes:SPLIT": "drawn scenes with complete ground truth; scenes:train?count=1000&seed=0&size=128, or test, val",
     "textures": "dead leaves, fractals, gradients and 1/f noise; textures?count=1000&seed=0&size=256",
     "folder:DIR": "images in a folder and its subfolders",
     "csv:FILE": "a CSV file with the columns path,caption",
@@ -30,10 +31,11 @@ KINDS = {
 }
 
 # Made of nothing: there is no path behind their name, only options.
-MADE = ("textures",)
+MADE = ("scenes", "textures")
 
 # Sources that bring more code than most runs need: opened by (rest of the spec, data_root).
 _OPENERS = {
+    "scenes": "datagen.sources.scenes:open_scenes",
     "textures": "datagen.sources.textures:open_textures",
     "questions": "datagen.vqa.source:open_questions",
     "vg-regions": "datagen.sources.annotated:vg_regions",
@@ -56,9 +58,10 @@ def open_source(spec: str, data_root: str | None = None) -> Source:
     if spec in ("photos", "photos:quick"):
         return Photos(quick=spec == "photos:quick")
     kind, separator, rest = spec.partition(":")
-    if spec.partition("?")[0] in MADE:
-        kind, separator, rest = spec.partition("?")
-    if kind in _OPENERS and (separator or kind in MADE):
+    bare, _, options = spec.partition("?")
+    if bare in MADE:
+        kind, separator, rest = bare, ":", f"?{options}"
+    if separator and kind in _OPENERS:
         opened: Source = load(_OPENERS[kind])(rest, data_root)
         return opened
     if separator and kind in ("folder", "csv", "wds"):

@@ -25,6 +25,7 @@ OPERATIONS: dict[str, str] = {
     "tgit.flip": "datagen.transforms.flip:flip",
     "tgit.grayscale": "datagen.transforms.colorize:grayscale",
     "tgit.resized_crop": "datagen.transforms.resized_crop:resized_crop",
+    "scene": "datagen.scenes.render:scene",
     "texture": "datagen.textures.render:texture",
     "edit.shear": "datagen.transforms.shear:shear",
     "edit.perspective": "datagen.transforms.perspective:perspective",
