@@ -155,4 +155,6 @@ def size_of(ref: ImageRef) -> tuple[int, int]:
     last = dict(ref.operations[-1].params)
     if ref.operations[-1].name == "box":
         return int(last["right"]) - int(last["left"]), int(last["bottom"]) - int(last["top"])
+    if ref.operations[-1].name in ("scene", "texture"):  # they are squares, and dear to make only to be measured
+        return int(last["size"]), int(last["size"])
     return images.realise(ref).size
