@@ -72,7 +72,8 @@ def _sample(
     refs = shards.distinct_images(group)
     if len(refs) > shards.MAX_IMAGES:
         raise UserError(f"a group of {len(refs)} images, more than {shards.MAX_IMAGES}; make smaller groups")
-    for ref in refs:
+    # Edited images first: making one keeps the image it starts from, which is then ready to be encoded itself.
+    for ref in sorted(refs, key=lambda ref: -len(ref.operations)):
         if ref not in encoded:
             encoded[ref] = codec.encode(ref.decode())
     pictures = [encoded[ref] for ref in refs]
