@@ -143,12 +143,19 @@ def configuration(
 
 def peak_memory_mb() -> float:
     """Peak resident memory of this process and, where one was used, of the GPU, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    host = peak / 2**20 if sys.platform == "darwin" else peak / 2**10
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return host + torch.cuda.max_memory_allocated() / 2**20
-    return host
+    gpu = torch.cuda.max_memory_allocated() if torch is not None and torch.cuda.is_available() else 0
+    return (_peak_resident_bytes() + gpu) / 2**20
+
+
+def _peak_resident_bytes() -> int:
+    """Linux's own figure for this program alone: getrusage's begins with the peak of whatever started it."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    except (OSError, ValueError, IndexError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _store(embedder: Adapted, folder: RunFolder | None, cache: bool, stack: ExitStack) -> EmbeddingStore:
