@@ -57,12 +57,15 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @main.command()
 @model_options
-@click.option("--suite", help="A suite (see `list suites`).  [default: quick]")
+@click.option(
+    "--suite", "suites", multiple=True, help="A suite (see `list suites`), several times for several.  [default: quick]"
+)
 @click.option(
     "--task", "tasks", multiple=True, help="A task or a pattern such as 'tgit/*'; may be given several times."
 )
 @click.option("--source", help="Other pictures: folder:DIR, csv:FILE, wds:PATTERN, photos, or a path.")
 @click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Where the paths of a CSV start.")
+@click.option("--data", type=RUN_FOLDER, help="The folder of the public data sets.  [default: what `fetch` filled]")
 @click.option("--limit", type=click.IntRange(min=1), help="Use at most so many source images.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the questions drawn.")
 @click.option("--output", type=RUN_FOLDER, help="Write the run here; the same command again resumes it.")
@@ -78,17 +81,18 @@ def run(
     precision: str | None,
     compile_: bool | None,
     offline: bool | None,
-    suite: str | None,
+    suites: tuple[str, ...],
     tasks: tuple[str, ...],
     source: str | None,
     data_root: Path | None,
+    data: Path | None,
     limit: int | None,
     seed: int,
     output: Path | None,
     no_cache: bool,
     format_: str,
 ) -> None:
-    """Score an encoder on a suite or on tasks."""
+    """Score an encoder on suites or on tasks."""
     from benchmarks.console import ConsoleListener
     from benchmarks.evaluation import evaluate
     from benchmarks.report import render
@@ -98,14 +102,16 @@ def run(
         listener.introduce(encoder)
         evaluation = evaluate(
             encoder,
-            suite,
+            suites,
             tasks=tasks,
             output=output,
             source=source,
             data_root=str(data_root) if data_root else None,
+            data=data,
             limit=limit,
             seed=seed,
             cache=not no_cache,
+            offline=bool(offline),
             listener=listener,
         )
     click.echo(render(evaluation.summary, format_), nl=False)

@@ -51,29 +51,33 @@ class Evaluation:
 
 def evaluate(
     encoder: Any,
-    suite: str | None = None,
+    suite: str | Sequence[str] | None = None,
     *,
     tasks: Sequence[str] = (),
     output: str | Path | None = None,
     source: str | None = None,
     data_root: str | None = None,
+    data: str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
     cache: bool = True,
+    offline: bool = False,
     listener: Listener | None = None,
 ) -> Evaluation:
-    """Score an encoder (an object with `encode`, or a name as on the command line) on a suite or on tasks.
+    """Score an encoder (an object with `encode`, or a name as on the command line) on suites or on tasks.
 
     With `output`, everything is written there and the same call resumes a run that was cut off. `source` names other
-    pictures than the suite's ("folder:DIR", "csv:FILE", "wds:PATTERN"), `limit` the number of source images.
+    pictures than the suite's ("folder:DIR", "csv:FILE", "wds:PATTERN"), `data` the folder
+    of the public sets, `limit` the number of source images, and `offline` forbids the network.
     Raises UserError or UsageError for what the caller can mend.
     """
     started = time.perf_counter()
     listener = listener or Listener()
     embedder = adapt(resolve(encoder) if isinstance(encoder, str) else encoder)
-    suite = suite or ("custom" if tasks else "quick")
-    loaded = load(suite, tasks, TaskContext(source or "", data_root, limit, seed), listener)
-    config = configuration(embedder, suite, loaded, source, limit, seed)
+    suites = [suite] if isinstance(suite, str) else list(suite or (["custom"] if tasks else [registry.DEFAULT_SUITE]))
+    context = TaskContext(source or "", data_root, limit, seed, offline, Path(data) if data else None)
+    loaded = load(suites, tasks, context, listener)
+    config = configuration(embedder, ", ".join(suites), loaded, source, limit, seed)
     with ExitStack() as stack:
         folder = None if output is None else RunFolder(Path(output))
         if folder:
@@ -85,7 +89,7 @@ def evaluate(
             "schema": SCHEMA,
             "model": _model(embedder),
             "weights": _weights(embedder),
-            "suite": suite,
+            "suite": ", ".join(suites),
             "peak_memory_mb": peak_memory_mb(),
             "seconds": time.perf_counter() - started,
             "config": config,
@@ -102,10 +106,10 @@ def evaluate(
     return Evaluation(results, summary, folder.path if folder else None)
 
 
-def load(suite: str, tasks: Sequence[str], context: TaskContext, listener: Listener) -> list[Loaded]:
+def load(suites: Sequence[str], tasks: Sequence[str], context: TaskContext, listener: Listener) -> list[Loaded]:
     """The questions of every task asked for. UsageError for unknown names or no task at all."""
     loaded = []
-    for spec, source in registry.select(suite, tasks):
+    for spec, source in registry.select(suites, tasks):
         listener.say(f"loading {spec.name}")
         data = registry.load_task(spec, replace(context, source=context.source or source))
         if not data.queries:

@@ -53,7 +53,7 @@ def leaks(
     from datagen.progress import Progressing
     from fuselip.core.files import write_json
 
-    chosen, items = select(suite, tasks), stream(training, training_root)
+    chosen, items = select([suite], tasks), stream(training, training_root)
     contexts = [TaskContext(source or default, data_root, limit, seed) for _, default in chosen]
     loaded = [(spec, load_task(spec, each)) for (spec, _), each in zip(chosen, contexts, strict=True)]
     benchmark = Benchmark(loaded, distance, workers or os.cpu_count() or 1)

@@ -42,7 +42,7 @@ def rescore_task(folder: Path) -> Rescored:
     """Rescore one task from its folder with result.json and predictions.parquet."""
     stored = result_from_json(read_json(folder / "result.json"), folder / "result.json")
     file = predictions.read(folder / "predictions.parquet")
-    again = replace(stored, **vars(numbers(stored.metric, file.variants, stored.name)))
+    again = replace(stored, **vars(numbers(stored.metric, file.variants, stored.name, tuple(stored.metrics))))
     says = {"name": stored.name, "version": str(stored.version), "data_hash": stored.data_hash}
     difference = first_difference(says, {**file.header, "name": file.header["task"]}, only=says)
     return Rescored(again, difference or first_difference(result_to_json(stored), result_to_json(again)))

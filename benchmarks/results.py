@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import stats
-from benchmarks.metrics import METRICS, Metric
+from benchmarks.metrics import METRICS, Units
 from benchmarks.skills import skill_curves
 from benchmarks.types import Prediction, Result, TaskData, TaskSpec
 from fuselip.core.errors import UserError
@@ -36,13 +36,16 @@ class Numbers:
     skills: Mapping[str, Any]
 
 
-def numbers(metric: str, variants: Mapping[str, Sequence[Prediction]], seed_name: str) -> Numbers:
+def numbers(metric: str, variants: Mapping[str, Sequence[Prediction]], seed_name: str, also: Sequence[str]) -> Numbers:
     """Score, interval, chance, controls and skills. Queries whose answers are held by a server are not counted.
 
-    Raises UserError for an unknown metric, ValueError where no query has known answers.
+    `also` are metrics told beside the main one. Raises UserError for an unknown metric, ValueError where no query has
+    known answers.
     """
-    if metric not in METRICS:
-        raise UserError(f"there is no metric {metric!r}{did_you_mean(metric, METRICS)} (known: {', '.join(METRICS)})")
+    names = list(dict.fromkeys([metric, *also]))
+    unknown = next((name for name in names if name not in METRICS), None)
+    if unknown is not None:
+        raise UserError(f"there is no metric {unknown!r}{did_you_mean(unknown, METRICS)} (known: {', '.join(METRICS)})")
     # By query key, so that neither rounding nor draws depend on the order in which a caller lists the queries.
     scored = {
         variant: sorted((row for row in rows if row.targets), key=lambda row: row.query)
@@ -51,31 +54,32 @@ def numbers(metric: str, variants: Mapping[str, Sequence[Prediction]], seed_name
     model = scored["model"]
     if not model:
         raise ValueError("no query has known answers: this task is scored by its server, not here")
-    clusters = [prediction.cluster for prediction in model]
     metrics: dict[str, dict[str, float]] = {}
-    for name in dict.fromkeys([metric, *METRICS]):
-        found = stats.estimate(per_query(METRICS[name], model), clusters, f"{seed_name}/{name}")
-        chance = float(np.mean([METRICS[name].chance(prediction) for prediction in model]))
+    for name in names:
+        units = METRICS[name].units(model)
+        values, clusters = [unit.value for unit in units], [unit.cluster for unit in units]
+        found = stats.estimate(values, clusters, f"{seed_name}/{name}")
+        chance = float(np.mean([unit.chance for unit in units]))
         metrics[name] = {"value": found.value, "low": found.low, "high": found.high, "chance": chance}
         if name == metric:
-            interval = found.method
+            interval, n, count = found.method, len(units), stats.count_clusters(clusters)
     controls = {
-        control: float(np.mean(per_query(METRICS[metric], scored[control]))) if scored.get(control) else None
-        for control in CONTROLS
+        control: mean(METRICS[metric], scored[control]) if scored.get(control) else None for control in CONTROLS
     }
     return Numbers(
         **metrics[metric],
         interval=interval,
-        n=len(model),
-        clusters=stats.count_clusters(clusters),
+        n=n,
+        clusters=count,
         controls=controls,
         metrics=metrics,
         skills=skill_curves(model, seed_name),
     )
 
 
-def per_query(metric: Metric, predictions: Sequence[Prediction]) -> list[float]:
-    return [metric.per_query(prediction) for prediction in predictions]
+def mean(metric: Units, predictions: Sequence[Prediction]) -> float:
+    """The metric over all its units."""
+    return float(np.mean([unit.value for unit in metric.units(predictions)]))
 
 
 def summarise(
@@ -92,7 +96,7 @@ def summarise(
         version=spec.version,
         data_hash=data.data_hash,
         metric=spec.metric,
-        **vars(numbers(spec.metric, variants, spec.name)),
+        **vars(numbers(spec.metric, variants, spec.name, spec.also)),
         seconds=seconds,
         skipped=[{"item": skip.item, "reason": skip.reason} for skip in data.skipped],
         notes=list(data.notes),

@@ -63,10 +63,9 @@ def confusion(predictions: Sequence[Prediction], tag: str) -> dict[str, Any]:
 
 
 def _point(value: Any, part: Sequence[Prediction], seed_name: str) -> dict[str, Any]:
-    metric = METRICS["hit@1"]
-    hits = [metric.per_query(prediction) for prediction in part]
-    found = stats.estimate(hits, [prediction.cluster for prediction in part], seed_name)
-    chance = float(np.mean([metric.chance(prediction) for prediction in part]))
+    units = METRICS["hit@1"].units(part)
+    found = stats.estimate([unit.value for unit in units], [unit.cluster for unit in units], seed_name)
+    chance = float(np.mean([unit.chance for unit in units]))
     return {
         "value": value,
         "n": len(part),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from fuselip.core.encoder import Role
 from fuselip.core.types import Input, Scalar, content_hash
 
 
@@ -63,22 +65,31 @@ class Skip:
 
 @dataclass(frozen=True)
 class TaskData:
-    """The questions of a task, frozen: everything a score depends on is covered by `data_hash`."""
+    """The questions of a task, frozen: everything a score depends on is covered by `data_hash`.
+
+    `instructions` are what an encoder that follows instructions is told of each role; never a task's name or split.
+    `training` are (input, candidate key) to fit a linear probe on, where the publisher offers a training split.
+    """
 
     queries: tuple[Query, ...]
     candidates: Mapping[str, Candidate]
     skipped: tuple[Skip, ...] = ()
     notes: tuple[str, ...] = ()
+    instructions: Mapping[Role, str] = field(default_factory=dict)
+    training: tuple[tuple[Input, str], ...] = ()
 
     @cached_property
     def data_hash(self) -> str:
         """Independent of the order in which queries and candidates are listed."""
-        return content_hash(
-            [
-                sorted((query.to_json() for query in self.queries), key=lambda row: row[0]),
-                sorted([candidate.key, candidate.content] for candidate in self.candidates.values()),
-            ]
-        )
+        parts: list[Any] = [
+            sorted((query.to_json() for query in self.queries), key=lambda row: row[0]),
+            sorted([candidate.key, candidate.content] for candidate in self.candidates.values()),
+        ]
+        if self.instructions:
+            parts.append(dict(self.instructions))
+        if self.training:
+            parts.append(sorted([item.key, key] for item, key in self.training))
+        return content_hash(parts)
 
     def pool(self, query: Query) -> list[Candidate]:
         """The candidates a query ranks, sorted by content hash: an order that carries no information."""
@@ -88,31 +99,67 @@ class TaskData:
 
 
 @dataclass(frozen=True)
+class DataFile:
+    """A file or folder that a task reads: `path` is relative to the data folder (--data).
+
+    `url` is where `fetch` gets it; `member` the path inside it where the url is an archive that is unpacked to `path`.
+    `how` says in a sentence how a person gets it where no program may (a licence to accept, a form to fill in).
+    `annotations`: small files that a task needs even where no picture is looked at (blind baselines).
+    """
+
+    path: str
+    url: str = ""
+    how: str = ""
+    member: str = ""
+    annotations: bool = False
+
+
+@dataclass(frozen=True)
 class TaskSpec:
-    """A row of the task table; no data, no imports: `loader` is "module:attr", called with a TaskContext."""
+    """A row of the task table; no data, no imports: `loader` is "module:attr", called with (spec, TaskContext).
+
+    `also` are metrics told beside the main one. `revision`, `counts` and `chance` are what is known of the publisher's
+    data, never a guess: "" , {} and None where it is not; exact chance is computed with every score anyway.
+    `counts` may hold "queries" and "candidates", and a loader whose files give others refuses them.
+    `files` are what a task reads under --data. `partial` names scores that half a skill earns
+    ({"right object, ignores left and right": 0.5}). `unverified`: the publisher's files were not at hand.
+    """
 
     name: str
     version: int
     loader: str
     description: str
     metric: str = "hit@1"
+    also: tuple[str, ...] = ("hit@5", "mrr", "strict@1")
     modalities: str = "image+text -> image"
     source: str = ""
     citation: str = ""
     licence: str = ""
+    revision: str = ""
+    chance: float | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    files: tuple[DataFile, ...] = ()
+    partial: Mapping[str, float] = field(default_factory=dict)
     unverified: bool = False
     params: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TaskContext:
-    """What the user chose about the data: which pictures, where they lie, how many, and whether to use the network."""
+    """What the user chose about the data: which pictures, where they lie, how many, and whether to use the network.
+
+    `source` and `data_root` are for tasks made from any pictures; `data` is the folder of the public sets (--data).
+    `limit` is a number of source images (queries, where a set is made of queries).
+    `blind`: nothing but annotation files is to be read: pictures become references that cannot be loaded.
+    """
 
     source: str = "photos"
     data_root: str | None = None
     limit: int | None = None
     seed: int = 0
     offline: bool = False
+    data: Path | None = None
+    blind: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,72 +1,132 @@
-"""The table of tasks and of suites, by name. Listing them imports no loader."""
+"""The table of tasks and of suites, by name. A task is a row in its family's file, or in an installed package's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from importlib import import_module, metadata
 
-from benchmarks.tasks import rows
 from benchmarks.types import TaskContext, TaskData, TaskSpec
-from fuselip.core.errors import UsageError
+from fuselip.core.errors import UsageError, UserError
 from fuselip.core.plugins import did_you_mean, load
 
-TASKS: dict[str, TaskSpec] = {spec.name: spec for spec in rows.TGIT}
+GROUP = "fuselip.tasks"
+"""Entry points of this group name a sequence of TaskSpec: tasks that an installed package adds."""
+
+FAMILIES = ("tgit",)
+"""Files of this package, in the order of the list. Each holds ROWS; `row_for(name)`, where names are open-ended."""
+
+TASKS: dict[str, TaskSpec] = {}
+BROKEN: dict[str, str] = {}
+"""Installed packages whose tasks cannot be read, and why."""
+
+
+def _collect() -> None:
+    for family in FAMILIES:
+        for spec in import_module(f"benchmarks.tasks.{family}").ROWS:
+            assert spec.name not in TASKS, f"two rows are called {spec.name}"
+            TASKS[spec.name] = spec
+    for point in metadata.entry_points(group=GROUP):
+        try:
+            rows = tuple(point.load())
+            wrong = next((row for row in rows if not isinstance(row, TaskSpec) or row.name in TASKS), None)
+            if wrong is not None:
+                raise TypeError(f"{getattr(wrong, 'name', wrong)!r} is no TaskSpec, or is a name in use")
+            TASKS.update({row.name: row for row in rows})
+        except Exception as error:  # a stranger's module can raise anything, and must not take our tasks with it
+            BROKEN[point.value] = f"{type(error).__name__}: {error}"
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A named selection of tasks; `source` is where their pictures come from unless the user names another."""
+    """A named selection of tasks; `source` is where the pictures of tasks on any pictures come from."""
 
     name: str
     description: str
     tasks: tuple[str, ...]
-    source: str
+    source: str = "photos"
 
 
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         Suite("quick", "transformation retrieval on five bundled photos (the default)", ("tgit/*",), "photos:quick"),
-        Suite("photos", "all bundled photos, whole and in tiles; our pools and the paper's", ("tgit*/*",), "photos"),
+        Suite("photos", "all bundled photos, whole and in tiles; our pools and the paper's", ("tgit*/*",)),
     )
 }
 DEFAULT_SUITE = "quick"
 DEFAULT_SOURCE = "photos"
 
 
-def select(suite: str, patterns: Sequence[str] = ()) -> list[tuple[TaskSpec, str]]:
-    """(task, its default source) for the suite, narrowed to `patterns` where given; "custom" is every task there is.
+def select(suites: Sequence[str], patterns: Sequence[str] = ()) -> list[tuple[TaskSpec, str]]:
+    """(task, source of its pictures) for the suites, narrowed to `patterns`; "custom" is every task there is.
 
-    Raises UsageError for an unknown suite, or a pattern that matches no task of it.
+    Raises UsageError for an unknown suite, or a pattern that matches no task of them.
     """
-    if suite != "custom" and suite not in SUITES:
-        raise UsageError(f"there is no suite {suite!r}{did_you_mean(suite, SUITES)} (known: {', '.join(SUITES)})")
-    chosen = SUITES.get(suite)
-    names = match(chosen.tasks) if chosen else list(TASKS)
+    sources: dict[str, str] = {}
+    for suite in suites:
+        if suite != "custom" and suite not in SUITES:
+            raise UsageError(f"there is no suite {suite!r}{did_you_mean(suite, SUITES)} (known: {', '.join(SUITES)})")
+        chosen = SUITES.get(suite)
+        named = match(chosen.tasks if chosen else patterns or ("*",))
+        for name in named:
+            sources.setdefault(name, chosen.source if chosen else DEFAULT_SOURCE)
+    names = list(sources)
     for pattern in patterns:
         if not set(match([pattern])) & set(names):
-            raise UsageError(f"suite {suite!r} has no task {pattern!r}; it has {', '.join(names)}")
+            where = "suite" if len(suites) == 1 else "suites"
+            raise UsageError(f"{where} {', '.join(suites)!r} has no task {pattern!r}; it has {_some(names)}")
     if patterns:
-        wanted = match(patterns)
+        wanted = set(match(patterns))
         names = [name for name in names if name in wanted]
-    return [(TASKS[name], chosen.source if chosen else DEFAULT_SOURCE) for name in names]
+    return [(task(name), sources[name]) for name in names]
 
 
 def match(patterns: Sequence[str]) -> list[str]:
     """Names of the tasks that a pattern ("tgit/*") matches, in table order. UsageError for one that matches none."""
-    found: set[str] = set()
+    found: dict[str, None] = {}
     for pattern in patterns:
-        names = {name for name in TASKS if fnmatchcase(name, pattern)}
+        names = [name for name in TASKS if fnmatchcase(name, pattern)]
+        if not names and _open_ended(pattern) is not None:
+            names = [pattern]
         if not names:
+            broken = "".join(f"; tasks of {point} cannot be read ({why})" for point, why in BROKEN.items())
             raise UsageError(
-                f"there is no task {pattern!r}{did_you_mean(pattern, TASKS)} (see `fuselip-bench list tasks`)"
+                f"there is no task {pattern!r}{did_you_mean(pattern, TASKS)} (see `fuselip-bench list tasks`){broken}"
             )
-        found |= names
-    return [name for name in TASKS if name in found]
+        found.update(dict.fromkeys(names))
+    return [name for name in TASKS if name in found] + [name for name in found if name not in TASKS]
+
+
+def task(name: str) -> TaskSpec:
+    """The row of a task. Raises UsageError where there is none."""
+    [found] = match([name]) if not set(name) & set("*?[") else [name]
+    spec = TASKS.get(found) or _open_ended(found)
+    if spec is None:
+        raise UsageError(f"{name!r} is not the name of one task")
+    return spec
+
+
+def _open_ended(name: str) -> TaskSpec | None:
+    for family in FAMILIES:
+        row_for = getattr(import_module(f"benchmarks.tasks.{family}"), "row_for", None)
+        spec: TaskSpec | None = row_for(name) if row_for else None
+        if spec is not None:
+            return spec
+    return None
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def load_task(spec: TaskSpec, context: TaskContext) -> TaskData:
     """The questions of a task. Raises UserError where its data cannot be read."""
-    data: TaskData = load(spec.loader)(spec, context)
+    data = load(spec.loader)(spec, context)
+    if not isinstance(data, TaskData):
+        raise UserError(f"the loader {spec.loader} of {spec.name} returned a {type(data).__name__}, not TaskData")
     return data
+
+
+_collect()

@@ -23,6 +23,9 @@ SPEC = TaskSpec("made/up", 3, "nowhere:load", "a test")
 CELLS = ("upper left", "centre", "lower right")
 
 
+ALSO = ("hit@5", "mrr", "strict@1")
+
+
 def run_of(tmp_path: Path) -> tuple[Path, Result]:
     """A run folder with one task of 36 questions on 12 images, answered by noise that leans towards the right cell."""
     keys = {f"i{image}/crop/{cell}": f"{image} {cell}" for image in range(12) for cell in CELLS}
@@ -134,18 +137,18 @@ def test_a_folder_without_results_or_predictions_is_a_user_error(tmp_path: Path)
 def test_queries_whose_answers_a_server_holds_are_not_counted() -> None:
     known = [prediction(4, (0, 0, 1.0), query="a"), prediction(4, (1, 0, 1.0), query="b")]
     hidden: list[Prediction] = [prediction(4, query="c")]
-    found = numbers("hit@1", {"model": [*known, *hidden]}, "t")
+    found = numbers("hit@1", {"model": [*known, *hidden]}, "t", ALSO)
     assert (found.n, found.value, found.chance) == (2, 0.5, 0.25)
     with pytest.raises(ValueError, match="no query has known answers"):
-        numbers("hit@1", {"model": hidden}, "t")
+        numbers("hit@1", {"model": hidden}, "t", ALSO)
 
 
 def test_the_order_of_queries_changes_no_digit(tmp_path: Path) -> None:
     _, result = run_of(tmp_path)
     file = predictions.read(tmp_path / "run" / "tasks" / "made__up" / "predictions.parquet")
     shuffled = {variant: rows[::-1] for variant, rows in file.variants.items()}
-    assert numbers("hit@1", shuffled, "made/up") == numbers("hit@1", file.variants, "made/up")
-    assert numbers("hit@1", shuffled, "made/up").low == result.low
+    assert numbers("hit@1", shuffled, "made/up", ALSO) == numbers("hit@1", file.variants, "made/up", ALSO)
+    assert numbers("hit@1", shuffled, "made/up", ALSO).low == result.low
 
 
 def test_first_difference() -> None:

@@ -226,15 +226,15 @@ def test_source_without_images_is_a_user_error(tmp_path: Path) -> None:
 def test_suites_and_patterns() -> None:
     clean = [f"tgit/{family}" for family in FAMILIES]
     paper = [f"tgit-paper/{family}" for family in FAMILIES]
-    assert [(spec.name, source) for spec, source in select("quick")] == [(name, "photos:quick") for name in clean]
-    assert [spec.name for spec, _ in select("photos")] == [*clean, *paper]
-    assert [spec.name for spec, _ in select("custom")] == list(TASKS)
-    assert [spec.name for spec, _ in select("photos", ["*/flip", "tgit/crop", "tgit/crop"])] == [
+    assert [(spec.name, source) for spec, source in select(["quick"])] == [(name, "photos:quick") for name in clean]
+    assert [spec.name for spec, _ in select(["photos"])] == [*clean, *paper]
+    assert [spec.name for spec, _ in select(["custom"])] == list(TASKS)
+    assert [spec.name for spec, _ in select(["photos"], ["*/flip", "tgit/crop", "tgit/crop"])] == [
         "tgit/crop",
         "tgit/flip",
         "tgit-paper/flip",
     ]
-    assert [spec.name for spec, _ in select("quick", ["*/flip"])] == ["tgit/flip"]
+    assert [spec.name for spec, _ in select(["quick"], ["*/flip"])] == ["tgit/flip"]
     assert match(["tgit-paper/*"]) == paper
 
 
@@ -250,4 +250,4 @@ def test_suites_and_patterns() -> None:
 )
 def test_unknown_names(suite: str, patterns: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        select(suite, patterns)
+        select([suite], patterns)
