@@ -94,11 +94,13 @@ def run(
 ) -> None:
     """Score an encoder on suites or on tasks."""
     from benchmarks.console import ConsoleListener
+    from benchmarks.distributed import peers
     from benchmarks.evaluation import evaluate
     from benchmarks.report import render
 
+    others = peers()  # before the model takes a device: under torchrun each process has its own
     encoder = _encoder(model, model_args, weights, device, precision, compile_, offline)
-    with ConsoleListener() as listener:
+    with ConsoleListener(quiet=others is not None and others.rank > 0) as listener:
         listener.introduce(encoder)
         evaluation = evaluate(
             encoder,
@@ -114,6 +116,8 @@ def run(
             offline=bool(offline),
             listener=listener,
         )
+    if not evaluation.summary:
+        return  # process 0 of a run of several has it all
     click.echo(render(evaluation.summary, format_), nl=False)
     if output:
         click.echo(f"written to {output}", err=True)

@@ -26,9 +26,10 @@ QUIET_SECONDS = 15.0
 class ConsoleListener(Listener):
     """A live bar on a terminal; a line now and then where the output goes to a file. Everything goes to stderr."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._live = self._console.is_terminal
+    def __init__(self, quiet: bool = False) -> None:
+        """`quiet`: this is not the process that speaks for the run."""
+        self._console = Console(stderr=True, highlight=False, quiet=quiet)
+        self._live = self._console.is_terminal and not quiet
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

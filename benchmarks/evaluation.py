@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import controls
 from benchmarks import tasks as registry
+from benchmarks.distributed import peers
 from benchmarks.encoders import Adapted, adapt, resolve
 from benchmarks.results import result_to_json
 from benchmarks.runs import SCHEMA, RunFolder
-from benchmarks.session import Listener, Loaded, Session
+from benchmarks.session import Listener, Loaded, Session, all_items
 from benchmarks.types import Result, TaskContext
+from fuselip.core.embed import help_embed
 from fuselip.core.errors import UsageError
 from fuselip.core.files import cache_home, write_json
 from fuselip.core.provenance import provenance
@@ -32,7 +34,10 @@ CACHE_CAP_BYTES = 10 * 2**30
 
 @dataclass
 class Evaluation:
-    """The results of one run, as objects (`results`), as plain data (`summary`) and as a table."""
+    """The results of one run, as objects (`results`), as plain data (`summary`) and as a table.
+
+    Under torchrun process 0 has them; in the others both are empty.
+    """
 
     results: list[Result]
     summary: dict[str, Any]
@@ -77,13 +82,17 @@ def evaluate(
     suites = [suite] if isinstance(suite, str) else list(suite or (["custom"] if tasks else [registry.DEFAULT_SUITE]))
     context = TaskContext(source or "", data_root, limit, seed, offline, Path(data) if data else None)
     loaded = load(suites, tasks, context, listener)
+    others = peers()
+    if others and others.rank > 0:
+        help_embed(embedder, all_items(loaded), others)
+        return Evaluation([], {}, None)
     config = configuration(embedder, ", ".join(suites), loaded, source, limit, seed)
     with ExitStack() as stack:
         folder = None if output is None else RunFolder(Path(output))
         if folder:
             stack.enter_context(folder.open(config, provenance()))
         store = stack.enter_context(_store(embedder, folder, cache, stack))
-        run = Session(embedder, loaded, folder, store, listener)
+        run = Session(embedder, loaded, folder, store, listener, others)
         results = run.results()
         summary = {
             "schema": SCHEMA,

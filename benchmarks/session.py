@@ -15,9 +15,9 @@ from benchmarks.results import summarise
 from benchmarks.runs import RunFolder
 from benchmarks.score import collapsed, pool_vectors, rank
 from benchmarks.types import Prediction, Query, Result, TaskData, TaskSpec
-from fuselip.core.embed import Embeddings, Item, as_seen_by, embed
+from fuselip.core.embed import Embeddings, Item, Peers, as_seen_by, embed
 from fuselip.core.store import EmbeddingStore
-from fuselip.core.types import ImageRef
+from fuselip.core.types import ImageRef, Input
 
 DRIFT_IMAGES = 64
 
@@ -40,9 +40,15 @@ class Loaded:
 
     def items(self) -> Iterable[Item]:
         for queries in self.variants.values():
-            yield from (Item(query.input, "query") for query in queries)
+            yield from (self.query(query) for query in queries)
         for candidate in self.data.candidates.values():
-            yield from (Item(part, "candidate") for part in candidate.inputs)
+            yield from map(self.candidate, candidate.inputs)
+
+    def query(self, query: Query) -> Item:
+        return Item(query.input, "query", self.data.instructions.get("query", ""))
+
+    def candidate(self, part: Input) -> Item:
+        return Item(part, "candidate", self.data.instructions.get("candidate", ""))
 
 
 class Session:
@@ -55,8 +61,10 @@ class Session:
         folder: RunFolder | None,
         store: EmbeddingStore,
         listener: Listener,
+        peers: Peers | None = None,
     ) -> None:
         self.embedder, self.loaded, self.folder, self.store, self.listener = embedder, loaded, folder, store, listener
+        self.peers = peers
         self.embeddings: Embeddings | None = None
         self.drift: Mapping[str, Any] | None = None
 
@@ -65,13 +73,16 @@ class Session:
         if self.folder and all(done.values()):
             self.listener.say("every task is finished already; nothing to encode")
         charged: set[str] = set()
-        return [done.get(part.spec.name) or self._score(part, charged) for part in self.loaded]
+        results = [done.get(part.spec.name) or self._score(part, charged) for part in self.loaded]
+        if self.peers and self.embeddings is None:
+            self.peers.tell([])  # nothing to encode: the others wait to hear so
+        return results
 
     def _embeddings(self) -> Embeddings:
         """Vectors of all tasks' items: the plan covers the whole run, so that it never depends on what is finished."""
         if self.embeddings is None:
-            items = [item for part in self.loaded for item in part.items()]
-            self.embeddings = embed(self.embedder, items, self.store, self.listener.progress)
+            items = all_items(self.loaded)
+            self.embeddings = embed(self.embedder, items, self.store, self.listener.progress, self.peers)
             self.drift = self._precision_drift(items)
         return self.embeddings
 
@@ -93,9 +104,9 @@ class Session:
     def _score(self, part: Loaded, charged: set[str]) -> Result:
         embeddings = self._embeddings()
         started = time.perf_counter()
-        vectors = _Vectors(embeddings, self.embedder)
+        vectors = _Vectors(embeddings, self.embedder, part)
         by_variant: dict[str, list[Prediction]] = {}
-        contents, gallery = vectors.gallery(part.data)
+        contents, gallery = vectors.gallery()
         label = self.embedder.info.label
         for variant, queries in part.variants.items():
             found = vectors.queries(queries)
@@ -131,15 +142,21 @@ class Session:
             "encode_seconds": made.encode_seconds,
             "wait_seconds": made.wait_seconds,
             "splits": made.splits,
+            "processes": self.peers.world if self.peers else 1,
             **({"precision": dict(self.drift)} if self.drift else {}),
         }
+
+
+def all_items(loaded: Sequence[Loaded]) -> list[Item]:
+    """Everything that the tasks embed: the plan covers the whole run, and is the same in every process of it."""
+    return [item for part in loaded for item in part.items()]
 
 
 class _Vectors:
     """Looks up the vectors of one task, and remembers which items it used."""
 
-    def __init__(self, embeddings: Embeddings, embedder: Adapted) -> None:
-        self._embeddings, self._info = embeddings, embedder.info
+    def __init__(self, embeddings: Embeddings, embedder: Adapted, part: Loaded) -> None:
+        self._embeddings, self._info, self._part = embeddings, embedder.info, part
         self.used: set[str] = set()
 
     def _item(self, item: Item) -> Item:
@@ -149,11 +166,11 @@ class _Vectors:
 
     def queries(self, queries: Sequence[Query]) -> np.ndarray:
         """float32 [Q, D]."""
-        return self._embeddings.stack([self._item(Item(query.input, "query")) for query in queries])
+        return self._embeddings.stack([self._item(self._part.query(query)) for query in queries])
 
-    def gallery(self, data: TaskData) -> tuple[list[str], np.ndarray]:
+    def gallery(self) -> tuple[list[str], np.ndarray]:
         """The distinct contents of the candidates, sorted, and their pooled vectors, float32 [G, D]."""
-        distinct = {candidate.content: candidate for candidate in data.candidates.values()}
+        distinct = {candidate.content: candidate for candidate in self._part.data.candidates.values()}
         contents = sorted(distinct)
-        groups = [[self._item(Item(part, "candidate")) for part in distinct[content].inputs] for content in contents]
+        groups = [[self._item(self._part.candidate(part)) for part in distinct[content].inputs] for content in contents]
         return contents, pool_vectors([self._embeddings.stack(group) for group in groups])

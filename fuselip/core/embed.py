@@ -49,6 +49,21 @@ class Batch:
         return content_hash([item.key for item in self.items])
 
 
+class Peers(Protocol):
+    """The processes that share a run. Number 0 holds the store; all take part in every call, in the same order."""
+
+    rank: int
+    world: int
+
+    def tell(self, value: Any) -> Any:
+        """What number 0 passed, in every process."""
+        ...
+
+    def collect(self, value: Any) -> list[Any]:
+        """What each process passed, in process 0; an empty list in the others."""
+        ...
+
+
 class Embedder(Protocol):
     """What `embed` drives: an encoder made uniform (keywords accepted, output checked)."""
 
@@ -93,7 +108,8 @@ def as_seen_by(info: EncoderInfo, item: Item) -> Item:
 def plan(items: Iterable[Item], limits: Limits) -> list[Batch]:
     """Distinct items in batches of at most `limits.images` distinct images and `limits.inputs` items.
 
-    Items on one image stay together unless they alone exceed `limits.inputs`. Images of one source are neighbours
+    Texts alone come in batches of `limits.texts` (default: of `limits.inputs`). Items on one image stay together unless they alone exceed
+    `limits.inputs`. Images of one source are neighbours
     (it is decoded once); texts go from short to long (little padding). Independent of the order of `items`.
     """
     distinct = {item.key: item for item in items}.values()
@@ -104,7 +120,8 @@ def plan(items: Iterable[Item], limits: Limits) -> list[Batch]:
     for image, group in groupby(ordered, key=lambda item: item.input.image):
         for block in _blocks(list(group), image is None, limits):
             adds = 0 if image is None else 1
-            full = len(current) + len(block) > limits.inputs or images + adds > limits.images
+            most = limits.inputs if adds else limits.texts or limits.inputs
+            full = len(current) + len(block) > most or images + adds > limits.images
             mixed = bool(current) and (current[-1].input.image is None) != (image is None)
             if current and (full or mixed):
                 batches.append(Batch(tuple(current)))
@@ -117,17 +134,24 @@ def plan(items: Iterable[Item], limits: Limits) -> list[Batch]:
 
 
 def embed(
-    embedder: Embedder, items: Iterable[Item], store: EmbeddingStore, progress: Progress | None = None
+    embedder: Embedder,
+    items: Iterable[Item],
+    store: EmbeddingStore,
+    progress: Progress | None = None,
+    peers: Peers | None = None,
 ) -> Embeddings:
     """Vectors for all `items`, encoding what `store` does not hold. Raises UserError for unusable vectors.
 
     While one batch is encoded the next is prepared (decoded) in another thread. `progress(done, total)` counts items.
+    With `peers`, this is process 0, and the others call `help_embed` with the same items.
     """
     batches = plan((as_seen_by(embedder.info, item) for item in items), embedder.limits)
     if embedder.info.fingerprint is None:
         _verify(embedder, batches, store)
     total, done = sum(len(batch.items) for batch in batches), 0
     result = Embeddings(0, {}, {})
+    if peers:
+        _fill_together(embedder, batches, store, peers, result, progress)
     missing = [batch for batch in batches if batch.key not in store]
     with ThreadPoolExecutor(1, "prepare") as pool:
         upcoming = iter(missing)
@@ -155,6 +179,67 @@ def embed(
             if progress:
                 progress(done, total)
     return result
+
+
+def help_embed(embedder: Embedder, items: Iterable[Item], peers: Peers) -> None:
+    """A process other than 0: encode every `world`-th batch that process 0 lacks, and send it the vectors."""
+    batches = plan((as_seen_by(embedder.info, item) for item in items), embedder.limits)
+    _rounds(embedder, batches, peers.tell(None), peers, Embeddings(0, {}, {}), lambda found: None)
+
+
+def _fill_together(
+    embedder: Embedder,
+    batches: Sequence[Batch],
+    store: EmbeddingStore,
+    peers: Peers,
+    result: Embeddings,
+    progress: Progress | None,
+) -> None:
+    """Every batch that is missing, encoded by some process and stored here, in the order of the plan."""
+    missing = peers.tell([batch.key for batch in batches if batch.key not in store])
+    sizes = {batch.key: len(batch.items) for batch in batches}
+    total = sum(sizes.values())
+
+    def keep(found: list[tuple[str, np.ndarray, float, list[str]]]) -> None:
+        for key, vectors, seconds, splits in found:
+            store.put(key, vectors, seconds)
+            result.encode_seconds += seconds
+            result.encoded_batches += 1
+            result.reused_batches -= 1  # the loop that reads it back counts it as reused
+            result.splits += splits
+        if progress:
+            progress(sum(sizes[batch.key] for batch in batches if batch.key in store), total)
+
+    _rounds(embedder, batches, missing, peers, result, keep)
+
+
+def _rounds(
+    embedder: Embedder,
+    batches: Sequence[Batch],
+    missing: Sequence[str],
+    peers: Peers,
+    result: Embeddings,
+    keep: Callable[[list[Any]], None],
+) -> None:
+    """One batch a process and round; a round ends when all have theirs, and process 0 keeps them."""
+    by_key = {batch.key: batch for batch in batches}
+    lacking = [key for key in missing if key not in by_key]
+    if lacking:
+        raise UsageError("the processes of this run do not have the same tasks or encoder; give all the same command")
+    mine = [by_key[key] for key in missing[peers.rank :: peers.world]]
+    with ThreadPoolExecutor(1, "prepare") as pool:
+        upcoming = iter(mine)
+        ahead = _prepare_next(pool, embedder, upcoming)
+        for _ in range(-(-len(missing) // peers.world)):
+            sent = None
+            if ahead is not None:
+                batch, calls = ahead[0], ahead[1].result()
+                ahead = _prepare_next(pool, embedder, upcoming)
+                started, before = time.perf_counter(), len(result.splits)
+                vectors = _encode(embedder, batch, calls, result)
+                sent = (batch.key, vectors, time.perf_counter() - started, result.splits[before:])
+                del result.splits[before:]
+            keep([found for found in peers.collect(sent) if found is not None])
 
 
 def _verify(embedder: Embedder, batches: Sequence[Batch], store: EmbeddingStore) -> None:

@@ -70,10 +70,11 @@ class EncoderInfo:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one call takes at most: distinct images and Inputs per batch."""
+    """How much one call takes at most: distinct images and Inputs per batch; `texts`: in a batch of texts alone."""
 
     images: int = 16
     inputs: int = 64
+    texts: int | None = None
 
 
 def info_of(encoder: Any) -> EncoderInfo:
