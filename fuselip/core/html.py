@@ -1,11 +1,13 @@
 """HTML for every report we write: elements whose text is always escaped, one page shell, thumbnails, bars.
 
-A page is one file: styles inside, pictures as data URIs, no script, and a policy that lets a browser load nothing else.
+A page is one file: styles inside, pictures as data URIs, no script but one of ours that is allowed by its hash, and a
+policy that lets a browser load nothing else.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -13,7 +15,7 @@ from html import escape
 from PIL import Image
 
 _VOID = frozenset({"img", "br", "hr", "meta", "link"})
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
@@ -35,9 +37,12 @@ class Html(str):
     """Text that is HTML already. Only this module makes it, out of escaped parts."""
 
 
-def tag(name: str, /, *children: str, **attributes: str | int) -> Html:
-    """An element. Children that are not Html are escaped, and so are attributes; `class_` is written `class`."""
-    given = "".join(f' {key.rstrip("_")}="{escape(str(value))}"' for key, value in attributes.items())
+def tag(name: str, /, *children: str, **attributes: str | float) -> Html:
+    """An element. Children that are not Html are escaped, and so are attributes.
+
+    `class_` is written `class`, `text_anchor` `text-anchor`.
+    """
+    given = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"' for key, value in attributes.items())
     if name in _VOID:
         assert not children, f"<{name}> has no content"
         return Html(f"<{name}{given}>")
@@ -48,17 +53,28 @@ def join(parts: Iterable[str]) -> Html:
     return Html("".join(part if isinstance(part, Html) else escape(part) for part in parts))
 
 
-def page(title: str, *body: str) -> str:
-    """A whole document."""
+def page(title: str, *body: str, style: str = "", script: str = "") -> str:
+    """A whole document. `style` and `script` are ours, never a stranger's text; the script runs after the body."""
+    policy, scripts = _POLICY, []
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+        policy += f"; script-src 'sha256-{digest}'"
+        scripts.append(Html(f"<script>{script}</script>"))
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("title", title),
-        Html(f"<style>{_STYLE}</style>"),
+        Html(f"<style>{_STYLE}{style}</style>"),
     )
-    return f"<!doctype html>\n{tag('html', head, tag('body', tag('h1', title), *body), lang='en')}\n"
+    return f"<!doctype html>\n{tag('html', head, tag('body', tag('h1', title), *body, *scripts), lang='en')}\n"
+
+
+def json_block(name: str, text: str) -> Html:
+    """JSON for a page's script, under the id `name`; "<" is written so that nothing in it can end the element."""
+    escaped = text.replace("<", "\\u003c")
+    return Html(f'<script type="application/json" id="{escape(name)}">{escaped}</script>')
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> Html:
