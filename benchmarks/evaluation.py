@@ -18,7 +18,7 @@ from benchmarks.distributed import peers
 from benchmarks.encoders import Adapted, adapt, resolve
 from benchmarks.results import result_to_json
 from benchmarks.runs import SCHEMA, RunFolder
-from benchmarks.session import Listener, Loaded, Session, all_items
+from benchmarks.session import Listener, Loaded, Session, all_items, source_items, source_of
 from benchmarks.types import Result, TaskContext
 from fuselip.core.embed import help_embed
 from fuselip.core.errors import UsageError
@@ -84,14 +84,14 @@ def evaluate(
     loaded = load(suites, tasks, context, listener)
     others = peers()
     if others and others.rank > 0:
-        help_embed(embedder, all_items(loaded), others)
+        help_embed(source_of(embedder), source_items(embedder, all_items(loaded)), others)
         return Evaluation([], {}, None)
     config = configuration(embedder, ", ".join(suites), loaded, source, limit, seed)
     with ExitStack() as stack:
         folder = None if output is None else RunFolder(Path(output))
         if folder:
             stack.enter_context(folder.open(config, provenance()))
-        store = stack.enter_context(_store(embedder, folder, cache, stack))
+        store = stack.enter_context(open_store(source_of(embedder), folder, cache, stack))
         run = Session(embedder, loaded, folder, store, listener, others)
         results = run.results()
         summary = {
@@ -171,7 +171,7 @@ def _peak_resident_bytes() -> int:
         return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def _store(embedder: Adapted, folder: RunFolder | None, cache: bool, stack: ExitStack) -> EmbeddingStore:
+def open_store(embedder: Adapted, folder: RunFolder | None, cache: bool, stack: ExitStack) -> EmbeddingStore:
     """Shared by all runs of a fingerprinted encoder; else the run's own; else a temporary one."""
     about = {"encoder": _model(embedder), "made_by": provenance(argv=[])}
     if embedder.info.fingerprint and cache:

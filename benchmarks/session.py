@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks import controls, predictions
-from benchmarks.encoders import Adapted
+from benchmarks.encoders import Adapted, adapt
 from benchmarks.results import summarise
 from benchmarks.runs import RunFolder
 from benchmarks.score import collapsed, pool_vectors, rank
 from benchmarks.types import Prediction, Query, Result, TaskData, TaskSpec
 from fuselip.core.embed import Embeddings, Item, Peers, as_seen_by, embed
 from fuselip.core.store import EmbeddingStore
+from fuselip.core.towers import JoinedEmbeddings, Separable, TowerParts, parts
 from fuselip.core.types import ImageRef, Input
 
 DRIFT_IMAGES = 64
@@ -63,8 +64,9 @@ class Session:
         listener: Listener,
         peers: Peers | None = None,
     ) -> None:
+        """`store` holds what `source_of(embedder)` makes."""
         self.embedder, self.loaded, self.folder, self.store, self.listener = embedder, loaded, folder, store, listener
-        self.peers = peers
+        self.peers, self.source = peers, source_of(embedder)
         self.embeddings: Embeddings | None = None
         self.drift: Mapping[str, Any] | None = None
 
@@ -82,7 +84,10 @@ class Session:
         """Vectors of all tasks' items: the plan covers the whole run, so that it never depends on what is finished."""
         if self.embeddings is None:
             items = all_items(self.loaded)
-            self.embeddings = embed(self.embedder, items, self.store, self.listener.progress, self.peers)
+            wanted = source_items(self.embedder, items)
+            found = embed(self.source, wanted, self.store, self.listener.progress, self.peers)
+            encoder = self.embedder.encoder
+            self.embeddings = JoinedEmbeddings.of(found, encoder) if isinstance(encoder, Separable) else found
             self.drift = self._precision_drift(items)
         return self.embeddings
 
@@ -152,6 +157,17 @@ def all_items(loaded: Sequence[Loaded]) -> list[Item]:
     return [item for part in loaded for item in part.items()]
 
 
+def source_of(embedder: Adapted) -> Adapted:
+    """What is asked for vectors: the encoder, or the towers of one that joins images and texts afterwards."""
+    encoder = embedder.encoder
+    return adapt(TowerParts(encoder)) if isinstance(encoder, Separable) else embedder
+
+
+def source_items(embedder: Adapted, items: Sequence[Item]) -> Sequence[Item]:
+    """What it is asked for."""
+    return parts(items) if isinstance(embedder.encoder, Separable) else items
+
+
 class _Vectors:
     """Looks up the vectors of one task, and remembers which items it used."""
 
@@ -161,7 +177,7 @@ class _Vectors:
 
     def _item(self, item: Item) -> Item:
         item = as_seen_by(self._info, item)
-        self.used.add(item.key)
+        self.used.update(self._embeddings.keys(item))
         return item
 
     def queries(self, queries: Sequence[Query]) -> np.ndarray:

@@ -91,8 +91,9 @@ class Embeddings:
     wait_seconds: float = 0.0
     splits: list[str] = field(default_factory=list)
 
-    def __getitem__(self, item: Item) -> np.ndarray:
-        return self.rows[item.key]
+    def keys(self, item: Item) -> list[str]:
+        """What was encoded for the item: the keys in `seconds` that it is charged with."""
+        return [item.key]
 
     def stack(self, items: Sequence[Item]) -> np.ndarray:
         """float32 [N, D]."""
@@ -108,8 +109,8 @@ def as_seen_by(info: EncoderInfo, item: Item) -> Item:
 def plan(items: Iterable[Item], limits: Limits) -> list[Batch]:
     """Distinct items in batches of at most `limits.images` distinct images and `limits.inputs` items.
 
-    Texts alone come in batches of `limits.texts` (default: of `limits.inputs`). Items on one image stay together unless they alone exceed
-    `limits.inputs`. Images of one source are neighbours
+    Texts alone come in batches of `limits.texts` (default: of `limits.inputs`). Items on one image stay together
+    unless they alone exceed `limits.inputs`. Images of one source are neighbours
     (it is decoded once); texts go from short to long (little padding). Independent of the order of `items`.
     """
     distinct = {item.key: item for item in items}.values()

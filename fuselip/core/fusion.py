@@ -86,31 +86,47 @@ class Fused:
         self.limits: Limits = limits_of(towers)
         self.info: EncoderInfo = _info(info_of(towers), self.policy)
 
+    def prepare_images(self, images: Sequence[ImageRef]) -> Any:
+        make = getattr(self.towers, "prepare_images", None)
+        return make(images) if make else images
+
+    def encode_images(self, images: Any) -> np.ndarray:
+        return self.towers.encode_images(images)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        return self.towers.encode_texts(texts)
+
+    def join(self, images: np.ndarray, texts: np.ndarray, has_image: np.ndarray, has_text: np.ndarray) -> np.ndarray:
+        """float32 [N, D], unit rows, from the towers' outputs [N, D] of what each input has (bool [N])."""
+        left, right = self.policy.part(images, "image"), self.policy.part(texts, "text")
+        both = (has_image & has_text)[:, None]
+        alone = np.where(has_image[:, None], left, right)
+        return _unit(np.where(both, self.policy.join(left, right), alone))
+
     def prepare(self, inputs: Sequence[Input]) -> tuple[Sequence[Input], list[ImageRef], Any]:
         """(inputs, their distinct images, what the tower made of those)."""
         refs = list({item.image.key: item.image for item in inputs if item.image is not None}.values())
-        make = getattr(self.towers, "prepare_images", None)
-        return inputs, refs, make(refs) if refs and make else refs
+        return inputs, refs, self.prepare_images(refs) if refs else refs
 
     def encode(self, inputs: Any, *, role: Role = "query", instruction: str = "") -> np.ndarray:
         """float32 [N, D], unit rows, in order."""
         items, refs, payload = inputs if isinstance(inputs, tuple) and len(inputs) == 3 else self.prepare(inputs)
         texts = list(dict.fromkeys(item.text for item in items if item.text))
-        image_rows = {ref.key: row for row, ref in enumerate(refs)}
-        text_rows = {text: row for row, text in enumerate(texts)}
-        images_MD = self.policy.part(self.towers.encode_images(payload), "image") if refs else None
-        texts_MD = self.policy.part(self.towers.encode_texts(texts), "text") if texts else None
-        rows: list[np.ndarray] = []
-        for item in items:
-            image = None if item.image is None or images_MD is None else images_MD[image_rows[item.image.key]]
-            text = None if not item.text or texts_MD is None else texts_MD[text_rows[item.text]]
-            if image is None or text is None:
-                only = text if image is None else image
-                assert only is not None
-                rows.append(only)
-            else:
-                rows.append(self.policy.join(image, text))
-        return _unit(np.stack(rows)) if rows else np.zeros((0, self.info.dim or 1), np.float32)
+        tables = (
+            (self.encode_images(payload) if refs else None, {ref.key: row for row, ref in enumerate(refs)}),
+            (self.encode_texts(texts) if texts else None, {text: row for row, text in enumerate(texts)}),
+        )
+        names = [(item.image.key if item.image is not None else None, item.text or None) for item in items]
+        sides, present = [], []
+        dim = next((table.shape[1] for table, _ in tables if table is not None), self.info.dim or 1)
+        for number, (table, rows) in enumerate(tables):
+            has = np.array([name[number] is not None for name in names], bool)
+            side = np.zeros((len(items), dim), np.float32)
+            if table is not None:
+                side[has] = np.asarray(table)[[rows[name[number]] for name in names if name[number] is not None]]
+            sides.append(side)
+            present.append(has)
+        return self.join(sides[0], sides[1], present[0], present[1])
 
 
 def _info(towers: EncoderInfo, policy: FusionPolicy) -> EncoderInfo:

@@ -35,6 +35,7 @@ OPERATIONS: dict[str, str] = {
     "edit.cutout": "datagen.transforms.cutout:cutout",
     "edit.channels": "datagen.transforms.channels:channels",
     "edit.translate": "datagen.transforms.translate:translate",
+    "dilated_crop": "datagen.transforms.dilated_crop:dilated_crop",
 }
 
 MAX_SIDE = 8192

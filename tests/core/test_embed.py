@@ -84,7 +84,7 @@ def test_vectors_are_those_of_their_items(tmp_path_factory: Any, found: list[Ite
     with EmbeddingStore(tmp_path_factory.mktemp("store"), {}) as store:
         embeddings = embed(encoder, found, store)
     for item in found:
-        assert np.array_equal(embeddings[item], encoder.vector(item))
+        assert np.array_equal(embeddings.rows[item.key], encoder.vector(item))
 
 
 def test_what_an_encoder_ignores_is_encoded_once(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_resumed_session_encodes_only_what_is_missing(tmp_path: Path) -> None:
     assert sum(first.calls) >= 10
     assert resumed.reused_batches > 0
     assert sum(second.calls) == 20 - 3 * resumed.reused_batches
-    assert all(np.array_equal(resumed[item], first.vector(item)) for item in found)
+    assert all(np.array_equal(resumed.rows[item.key], first.vector(item)) for item in found)
 
 
 def test_batch_that_does_not_fit_is_split_alone_and_recorded(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_batch_that_does_not_fit_is_split_alone_and_recorded(tmp_path: Path) -> 
     found = [Item(Input(f"text {n}")) for n in range(5)]
     with EmbeddingStore(tmp_path, {}) as store:
         embeddings = embed(encoder, found, store)
-    assert all(np.array_equal(embeddings[item], encoder.vector(item)) for item in found)
+    assert all(np.array_equal(embeddings.rows[item.key], encoder.vector(item)) for item in found)
     assert len(embeddings.splits) >= 1
     assert max(encoder.calls) == 2
 
