@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.audit_command import audit
+from benchmarks.compare_command import compare
+from benchmarks.doctor_command import doctor
+from benchmarks.fetch_command import fetch
 from benchmarks.leaks_command import leaks
+from benchmarks.model_options import encoder_of, model_options
+from benchmarks.reproduce_command import reproduce
+from benchmarks.robustness_command import robustness
+from benchmarks.stability_command import stability
+from benchmarks.view.command import view
 from fuselip.core.console import Group, debug_option
 from fuselip.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 RUN_FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -23,36 +28,6 @@ RUN_FOLDER = click.Path(path_type=Path, file_okay=False)
 @debug_option
 def main() -> None:
     """Honest numbers for multimodal encoders: every score with its interval, its chance level and its controls."""
-
-
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that name an encoder, shared by `run` and `check`."""
-    for option in reversed(
-        [
-            click.option(
-                "--model", required=True, help="A name (see `list models`), package.module:attr, or ./file.py:attr."
-            ),
-            click.option(
-                "--model-arg",
-                "model_args",
-                multiple=True,
-                metavar="KEY=VALUE",
-                help="Passed to the encoder's class or factory.",
-            ),
-            click.option(
-                "--weights", help="auto, cc3m-mm, cc12m-mm, random, a PATH, or hf:REPO[@REV].  [default: auto]"
-            ),
-            click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]"),
-            click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="[default: fp32]"),
-            click.option(
-                "--compile", "compile_", is_flag=True, default=None, help="Compile the model (pays off in long runs)."
-            ),
-            click.option("--offline", is_flag=True, default=None, help="Never touch the network."),
-            debug_option,
-        ]
-    ):
-        command = option(command)
-    return command
 
 
 @main.command()
@@ -69,6 +44,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--limit", type=click.IntRange(min=1), help="Use at most so many source images.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the questions drawn.")
 @click.option("--output", type=RUN_FOLDER, help="Write the run here; the same command again resumes it.")
+@click.option("--truncate-dim", type=click.IntRange(min=1), help="Score the first so many numbers of each vector.")
+@click.option("--quantise", type=click.Choice(["int8", "binary"]), help="Score vectors of 8-bit integers, or of signs.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write embeddings shared between runs.")
 @click.option(
     "--format", "format_", type=click.Choice(["table", "csv", "md", "latex"]), default="table", show_default=True
@@ -89,6 +66,8 @@ def run(
     limit: int | None,
     seed: int,
     output: Path | None,
+    truncate_dim: int | None,
+    quantise: str | None,
     no_cache: bool,
     format_: str,
 ) -> None:
@@ -99,7 +78,7 @@ def run(
     from benchmarks.report import render
 
     others = peers()  # before the model takes a device: under torchrun each process has its own
-    encoder = _encoder(model, model_args, weights, device, precision, compile_, offline)
+    encoder = encoder_of(model, model_args, weights, device, precision, compile_, offline)
     with ConsoleListener(quiet=others is not None and others.rank > 0) as listener:
         listener.introduce(encoder)
         evaluation = evaluate(
@@ -114,6 +93,8 @@ def run(
             seed=seed,
             cache=not no_cache,
             offline=bool(offline),
+            truncate_dim=truncate_dim,
+            quantise=quantise,
             listener=listener,
         )
     if not evaluation.summary:
@@ -125,12 +106,15 @@ def run(
 
 @main.command("list")
 @click.argument("what", type=click.Choice(["models", "tasks", "suites"]))
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known: sources, citations, licences, files.")
 @debug_option
-def list_(what: str) -> None:
+def list_(what: str, as_json: bool) -> None:
     """What there is: models, tasks or suites."""
-    from benchmarks.listing import LISTINGS
+    import json
 
-    click.echo(LISTINGS[what](), nl=False)
+    from benchmarks.listing import LISTINGS, to_json
+
+    click.echo(json.dumps(to_json(what), indent=2, default=dict) if as_json else LISTINGS[what](), nl=as_json)
 
 
 @main.command()
@@ -177,13 +161,14 @@ def check(
     """Does an encoder keep the contract? Says what is wrong and how to mend it."""
     from benchmarks.testing import check as examine
 
-    findings = examine(_encoder(model, model_args, weights, device, precision, compile_, offline))
+    findings = examine(encoder_of(model, model_args, weights, device, precision, compile_, offline))
     for finding in findings:
         click.echo(str(finding))
     return 1 if any(finding.status == "fail" for finding in findings) else 0
 
 
-main.add_command(leaks)
+for command in (audit, compare, leaks, view, stability, robustness, fetch, doctor, reproduce):
+    main.add_command(command)
 
 
 @main.group()
@@ -212,32 +197,6 @@ def cache_prune(max_size: str) -> None:
 
     deleted = prune(cache_home(), _bytes(max_size))
     click.echo(f"deleted {len(deleted)} encoders' embeddings, {sum(size for _, size in deleted) / 2**20:.1f} MiB")
-
-
-def _encoder(
-    model: str,
-    model_args: tuple[str, ...],
-    weights: str | None,
-    device: str | None,
-    precision: str | None,
-    compile_: bool | None,
-    offline: bool | None,
-) -> Any:
-    """The encoder that the options name. Only options that were given are passed on."""
-    from benchmarks.encoders import resolve
-
-    given = {"weights": weights, "device": device, "precision": precision, "compile": compile_, "offline": offline}
-    return resolve(model, _pairs(model_args), **{key: value for key, value in given.items() if value is not None})
-
-
-def _pairs(values: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for value in values:
-        key, separator, rest = value.partition("=")
-        if not separator or not key:
-            raise UsageError(f"--model-arg {value!r} is not KEY=VALUE")
-        pairs[key] = rest
-    return pairs
 
 
 def _bytes(text: str) -> int:

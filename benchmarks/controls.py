@@ -1,13 +1,14 @@
-"""Controls: encoders that know nothing, a ranking that knows everything, and queries with one half removed."""
+"""Controls: encoders that know nothing, a ranking that knows everything, and queries with a half removed or swapped."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from benchmarks import score
+from benchmarks import blind, score
 from benchmarks.types import Prediction, Query, TaskData
 from fuselip.core import seeds
 
@@ -64,17 +65,21 @@ def _best_scores(query: Query, pool: score.Pool) -> np.ndarray:
 
 def predictions(data: TaskData) -> dict[str, list[Prediction]]:
     """The controls that need no encoder, by variant."""
-    return {"constant": constant(data), "random": random(data), "oracle": oracle(data)}
+    return {"constant": constant(data), "random": random(data), "oracle": oracle(data), **blind.predictions(data)}
 
 
-def query_variants(data: TaskData) -> dict[str, Sequence[Query]]:
-    """The queries an encoder answers, by variant: "model", and "image_only" and "text_only" where they apply."""
+def query_variants(data: TaskData, *, swap: bool = False) -> dict[str, Sequence[Query]]:
+    """The queries an encoder answers, by variant: "model", and "image_only" and "text_only" where they apply.
+
+    `swap` adds "swapped_image", where that applies.
+    """
     variants: dict[str, Sequence[Query]] = {"model": data.queries}
     for variant, keep in (("image_only", "image"), ("text_only", "text")):
         queries = stripped(data.queries, keep)
         if queries is not None:
             variants[variant] = queries
-    return variants
+    exchanged = swapped(data.queries) if swap else None
+    return variants if exchanged is None else {**variants, "swapped_image": exchanged}
 
 
 def stripped(queries: Sequence[Query], keep: str) -> tuple[Query, ...] | None:
@@ -91,6 +96,30 @@ def stripped(queries: Sequence[Query], keep: str) -> tuple[Query, ...] | None:
     return tuple(
         query if half is None else replace(query, input=half) for query, half in zip(queries, halves, strict=True)
     )
+
+
+def swapped(queries: Sequence[Query], *, seed: int = 0) -> tuple[Query, ...] | None:
+    """Every query of both modalities with the image of another such query, of another source image.
+
+    None (n/a) where no query has both, or all have one source. Other queries stay as they are, as in `stripped`. The
+    images are dealt round by the size of the largest source, so that each is used once where none has over half.
+    """
+    source = {
+        query.key: query.cluster or query.input.image.source or query.input.image.key
+        for query in queries
+        if query.input.image is not None and query.input.text
+    }
+    if len(set(source.values())) < 2:
+        return None
+    both = [query for query in queries if query.key in source]
+    both.sort(key=lambda query: (seeds.derive("control", "swapped", seed, source[query.key]), query.key))
+    step = max(Counter(source.values()).values())
+    given = {}
+    for place, query in enumerate(both):
+        places = (both[(place + step + more) % len(both)] for more in range(len(both)))
+        other = next(other for other in places if source[other.key] != source[query.key])
+        given[query.key] = replace(query, input=replace(query.input, image=other.input.image))
+    return tuple(given.get(query.key, query) for query in queries)
 
 
 def data_contents(data: TaskData) -> list[str]:

@@ -16,12 +16,13 @@ from benchmarks import controls
 from benchmarks import tasks as registry
 from benchmarks.distributed import peers
 from benchmarks.encoders import Adapted, adapt, resolve
+from benchmarks.quantise import shrinker
 from benchmarks.results import result_to_json
 from benchmarks.runs import SCHEMA, RunFolder
 from benchmarks.session import Listener, Loaded, Session, all_items, source_items, source_of
 from benchmarks.types import Result, TaskContext
 from fuselip.core.embed import help_embed
-from fuselip.core.errors import UsageError
+from fuselip.core.errors import UsageError, UserError
 from fuselip.core.files import cache_home, write_json
 from fuselip.core.provenance import provenance
 from fuselip.core.store import EmbeddingStore, prune, shared_store
@@ -67,13 +68,18 @@ def evaluate(
     seed: int = 0,
     cache: bool = True,
     offline: bool = False,
+    truncate_dim: int | None = None,
+    quantise: str | None = None,
+    swap: bool = False,
     listener: Listener | None = None,
 ) -> Evaluation:
     """Score an encoder (an object with `encode`, or a name as on the command line) on suites or on tasks.
 
     With `output`, everything is written there and the same call resumes a run that was cut off. `source` names other
     pictures than the suite's ("folder:DIR", "csv:FILE", "wds:PATTERN"), `data` the folder
-    of the public sets, `limit` the number of source images, and `offline` forbids the network.
+    of the public sets, `limit` the number of source images, and `offline` forbids the network. `truncate_dim` and
+    `quantise` ("int8", "binary") score smaller vectors; `swap` also asks every question with another picture.
+    A task of a suite or a pattern whose public data is not there is left out, and the summary says so.
     Raises UserError or UsageError for what the caller can mend.
     """
     started = time.perf_counter()
@@ -81,18 +87,23 @@ def evaluate(
     embedder = adapt(resolve(encoder) if isinstance(encoder, str) else encoder)
     suites = [suite] if isinstance(suite, str) else list(suite or (["custom"] if tasks else [registry.DEFAULT_SUITE]))
     context = TaskContext(source or "", data_root, limit, seed, offline, Path(data) if data else None)
-    loaded = load(suites, tasks, context, listener)
+    left_out: dict[str, str] = {}
+    loaded = load(suites, tasks, context, listener, left_out, swap=swap)
     others = peers()
     if others and others.rank > 0:
         help_embed(source_of(embedder), source_items(embedder, all_items(loaded)), others)
         return Evaluation([], {}, None)
     config = configuration(embedder, ", ".join(suites), loaded, source, limit, seed)
+    if truncate_dim or quantise:
+        config["scored as"] = {"truncate_dim": truncate_dim, "quantise": quantise}
+    if swap:
+        config["swap"] = True
     with ExitStack() as stack:
         folder = None if output is None else RunFolder(Path(output))
         if folder:
             stack.enter_context(folder.open(config, provenance()))
         store = stack.enter_context(open_store(source_of(embedder), folder, cache, stack))
-        run = Session(embedder, loaded, folder, store, listener, others)
+        run = Session(embedder, loaded, folder, store, listener, others, shrinker(truncate_dim, quantise))
         results = run.results()
         summary = {
             "schema": SCHEMA,
@@ -104,6 +115,10 @@ def evaluate(
             "config": config,
             "provenance": provenance(),
             "embedding": run.embedding_record(),
+            "geometry": run.geometry(),
+            "scored_as": dict(run.scored_as),
+            "submissions": run.submissions,
+            "left_out": left_out,
             "tasks": [result_to_json(result) for result in results],
         }
         if folder:
@@ -115,17 +130,41 @@ def evaluate(
     return Evaluation(results, summary, folder.path if folder else None)
 
 
-def load(suites: Sequence[str], tasks: Sequence[str], context: TaskContext, listener: Listener) -> list[Loaded]:
-    """The questions of every task asked for. UsageError for unknown names or no task at all."""
+def load(
+    suites: Sequence[str],
+    tasks: Sequence[str],
+    context: TaskContext,
+    listener: Listener,
+    left_out: dict[str, str] | None = None,
+    *,
+    swap: bool = False,
+) -> list[Loaded]:
+    """The questions of every task asked for. UsageError for unknown names or no task at all.
+
+    What cannot be asked is told, and kept in `left_out` {task: why}: a task without questions on this source, and one
+    whose public data is not there, unless it was asked for by its own name, which raises that UserError.
+    """
     loaded = []
+    left_out = {} if left_out is None else left_out
     for spec, source in registry.select(suites, tasks):
         listener.say(f"loading {spec.name}")
-        data = registry.load_task(spec, replace(context, source=context.source or source))
+        try:
+            data = registry.load_task(spec, replace(context, source=context.source or source))
+        except UserError as error:
+            if spec.name in tasks or not spec.files:
+                raise
+            left_out[spec.name] = str(error)
+            listener.say(f"{spec.name} is left out: {error}")
+            continue
         if not data.queries:
             reasons = "; ".join(sorted({skip.reason for skip in data.skipped})[:3]) or "nothing fits it"
             listener.say(f"{spec.name} has no questions on this source and is left out: {reasons}")
+            left_out[spec.name] = f"no questions on this source: {reasons}"
             continue
-        loaded.append(Loaded(spec, data, controls.query_variants(data)))
+        loaded.append(Loaded(spec, data, controls.query_variants(data, swap=swap)))
+    if not loaded and left_out:
+        name, why = next(iter(left_out.items()))
+        raise UserError(f"none of the {len(left_out)} tasks can be asked; the first, {name}: {why}")
     if not loaded:
         raise UsageError("no task has a question on this source; give another --source or another --task")
     return loaded

@@ -24,7 +24,10 @@ from fuselip.core.errors import UserError
 from fuselip.core.files import atomic
 
 SCHEMA = "1"
-VARIANTS = ("model", "image_only", "text_only", "constant", "random", "oracle")
+VARIANTS = (
+    *("model", "image_only", "text_only", "constant", "random", "oracle"),
+    *("characters", "bag_of_words", "box_area", "swapped_image"),
+)
 REQUIRED = ("task", "version", "data_hash")
 ROWS = 2048
 """Rows per row group: what is in memory at a time, as Arrow, when writing and reading."""

@@ -15,15 +15,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks.blind import BLIND
 from benchmarks.results import CONTROLS, result_from_json
 from benchmarks.types import Result
 from fuselip.core.errors import UsageError, UserError
 from fuselip.core.plugins import did_you_mean
 
-NARROW = 110
-"""Below so many columns, the interval goes on a line of its own under the score."""
+NARROW = 130
+"""Below so many columns, two numbers share a column: the second stands under the first."""
 
 HEADS = ("constant", "random", "oracle", "image only", "text only")
+WIDE = ("score [95%]", "chance", "blind", "norm.", "gap [95%]")
+UNFUSED = "§"
+"""Marks the score of a task that needs no fusion: a baseline that sees half or nothing gets far (`shortcuts.audit`)."""
+
 FEW = {
     "cluster bootstrap (few clusters)": ("*", "fewer than 10 source images: the interval is rough"),
     "wilson (one cluster)": ("†", "a single source image: the interval allows for all that others could change"),
@@ -71,18 +76,47 @@ def percent(share: float | None) -> str:
 
 
 def cells(result: Result, *, narrow: bool = False) -> list[str]:
-    """The row of a table for people: percentages with one decimal; `narrow`: the interval under the score."""
-    mark = FEW.get(result.interval, ("", ""))[0]
+    """The row of a table for people: percentages with one decimal.
+
+    `narrow`: the interval stands under the score, the best blind baseline under chance, the gap under the norm.
+    """
+    mark = FEW.get(result.interval, ("", ""))[0] + UNFUSED * (result.audit.get("needs_fusion") is False)
     value, low, high = percent(result.value), percent(result.low), percent(result.high)
     score = f"{value}{mark}\n{low}–{high}" if narrow else f"{value} [{low}, {high}]{mark}"
-    shares = [result.chance, result.normalised, *(result.controls.get(control) for control in CONTROLS)]
-    return [clean(result.name), str(result.n), score, *map(percent, shares)]
+    chance, norm = percent(result.chance), percent(result.normalised)
+    blind = percent(max(result.audit.get("blind", {}).values(), default=None))
+    gap = _gap(result, narrow=narrow)
+    shown = [f"{chance}\n{blind}", f"{norm}\n{gap}"] if narrow else [chance, blind, norm, gap]
+    return [
+        *(clean(result.name), str(result.n), score, *shown),
+        *(percent(result.controls.get(control)) for control in CONTROLS),
+    ]
+
+
+def _gap(result: Result, *, narrow: bool = False) -> str:
+    """What the whole query gets beyond its better half, in points."""
+    if not result.composition:
+        return "n/a"
+    gap, low, high = (_signed(result.composition[part]) for part in ("gap", "low", "high"))
+    return gap if narrow else f"{gap} [{low}, {high}]"
+
+
+def _signed(share: float) -> str:
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
 
 
 def footnotes(results: Sequence[Result]) -> list[str]:
     """What the reader must know: metrics, marks, and what each task warns of."""
     metrics = ", ".join(sorted({clean(result.metric) for result in results}))
     notes = [f"{metrics} in percent of n questions, 95% interval; norm.: 0 = chance, 100 = perfect"] if results else []
+    if any(result.audit.get("blind") for result in results):
+        notes.append("blind: the best baseline that sees neither pixels nor a model (shortest text, words, box size)")
+    if any(result.composition for result in results):
+        notes.append("gap: score minus that of the better half of the query, in points (fusion is worth so much)")
+    unfused = [result for result in results if result.audit.get("needs_fusion") is False]
+    if unfused:
+        reasons = ", ".join(f"{clean(result.name)} ({clean(str(result.audit.get('reason')))})" for result in unfused)
+        notes.append(f"{UNFUSED} needs no fusion: {reasons}")
     used = {result.interval for result in results}
     notes += [f"{mark} {meaning}" for method, (mark, meaning) in FEW.items() if method in used]
     notes += [f"{clean(result.name)}: {clean(str(warning))}" for result in results for warning in result.warnings]
@@ -95,8 +129,8 @@ def _table(summary: Mapping[str, Any], results: Sequence[Result], width: int) ->
     title = f"{model_label(summary)} on {clean(str(summary.get('suite', '')))}"
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 0 if narrow else 1, 0, 0), pad_edge=False)
     table.add_column("task", overflow="fold")
-    score = "score\n95%" if narrow else "score [95%]"
-    for head in ["n", score, "chance", "norm.", *(head.replace(" ", "\n") for head in HEADS)]:
+    shown = ["score\n95%", "chance\nblind", "norm.\ngap"] if narrow else WIDE
+    for head in ["n", *shown, *(head.replace(" ", "\n") for head in HEADS)]:
         table.add_column(head.replace("constant", "const.") if narrow else head, justify="right", no_wrap=True)
     for result in results:
         table.add_row(*(Text(cell) for cell in cells(result, narrow=narrow)))
@@ -118,15 +152,25 @@ def _csv(summary: Mapping[str, Any], results: Sequence[Result], _: int) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     plain = ("name", "version", "data_hash", "metric", "value", "low", "high", "interval", "chance")
-    writer.writerow(["model", "suite", *plain, "normalised", "n", "clusters", *CONTROLS, "seconds"])
+    writer.writerow(["model", "suite", *plain, "normalised", "n", "clusters", *CONTROLS, "seconds", *_AUDITED])
     for result in results:
         row = [model_label(summary), str(summary.get("suite", "")), *(getattr(result, key) for key in plain)]
         row += [result.normalised, result.n, result.clusters, *(result.controls.get(key) for key in CONTROLS)]
-        writer.writerow([_csv_cell(value) for value in [*row, result.seconds]])
+        row += [result.seconds, *(result.audit.get("blind", {}).get(name) for name in BLIND)]
+        row += [_csv_bool(result.audit.get("needs_fusion")), str(result.audit.get("reason", ""))]
+        row += [result.composition.get(part) for part in ("gap", "low", "high")]
+        writer.writerow([csv_cell(value) for value in row])
     return text.getvalue()
 
 
-def _csv_cell(value: Any) -> Any:
+_AUDITED = (*BLIND, "needs_fusion", "reason", "gap", "gap_low", "gap_high")
+
+
+def _csv_bool(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()
+
+
+def csv_cell(value: Any) -> Any:
     """Numbers as they are; a text that a spreadsheet would run as a formula gets a leading apostrophe."""
     if not isinstance(value, str):
         return value
@@ -135,25 +179,25 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _markdown(summary: Mapping[str, Any], results: Sequence[Result], _: int) -> str:
-    heads = ["task", "n", "score [95%]", "chance", "norm.", *HEADS]
-    lines = [f"**{_md(model_label(summary))}** on {_md(clean(str(summary.get('suite', ''))))}", ""]
-    lines += [_md_row(heads), "|:--" + "|--:" * (len(heads) - 1) + "|"]
-    lines += [_md_row([_md(cell) for cell in cells(result)]) for result in results]
-    notes = [_md(note) for note in [*footnotes(results), _costs(summary)] if note]
+    heads = ["task", "n", *WIDE, *HEADS]
+    lines = [f"**{md(model_label(summary))}** on {md(clean(str(summary.get('suite', ''))))}", ""]
+    lines += [md_row(heads), "|:--" + "|--:" * (len(heads) - 1) + "|"]
+    lines += [md_row([md(cell) for cell in cells(result)]) for result in results]
+    notes = [md(note) for note in [*footnotes(results), _costs(summary)] if note]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"
 
 
-def _md_row(texts: Sequence[str]) -> str:
+def md_row(texts: Sequence[str]) -> str:
     return "| " + " | ".join(texts) + " |"
 
 
-def _md(text: str) -> str:
+def md(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#!~$])", r"\\\1", text)
 
 
 def _latex(summary: Mapping[str, Any], results: Sequence[Result], _: int) -> str:
-    heads = ["task", "n", "score [95\\%]", "chance", "norm.", *HEADS]
+    heads = ["task", "n", *(head.replace("%", r"\%") for head in WIDE), *HEADS]
     title = f"{_tex(model_label(summary))} on {_tex(clean(str(summary.get('suite', ''))))}"
     lines = [
         "\\begin{table}",
@@ -178,6 +222,7 @@ _TEX = {
     "]": "{]}",
     "†": r"\dag{}",
     "‡": r"\ddag{}",
+    "§": r"\S{}",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import stats
+from benchmarks import shortcuts, stats
 from benchmarks.metrics import METRICS, Units
 from benchmarks.skills import skill_curves
 from benchmarks.types import Prediction, Result, TaskData, TaskSpec
@@ -34,10 +34,12 @@ class Numbers:
     controls: Mapping[str, float | None]
     metrics: Mapping[str, Mapping[str, float]]
     skills: Mapping[str, Any]
+    audit: Mapping[str, Any]
+    composition: Mapping[str, Any]
 
 
 def numbers(metric: str, variants: Mapping[str, Sequence[Prediction]], seed_name: str, also: Sequence[str]) -> Numbers:
-    """Score, interval, chance, controls and skills. Queries whose answers are held by a server are not counted.
+    """Score, interval, chance, controls, skills and audit. Queries whose answers a server holds are not counted.
 
     `also` are metrics told beside the main one. Raises UserError for an unknown metric, ValueError where no query has
     known answers.
@@ -74,6 +76,8 @@ def numbers(metric: str, variants: Mapping[str, Sequence[Prediction]], seed_name
         controls=controls,
         metrics=metrics,
         skills=skill_curves(model, seed_name),
+        audit=shortcuts.audit(METRICS[metric], scored, seed_name),
+        composition=shortcuts.composition(METRICS[metric], scored, seed_name),
     )
 
 
@@ -137,10 +141,26 @@ def result_from_json(value: Any, path: Path | str) -> Result:
     wanted = {
         f"{part} of metric {name!r}": _part(row, part) for name, row in value["metrics"].items() for part in PARTS
     }
-    for what, number in {**{key: found for key, found in known.items() if found is not None}, **wanted}.items():
+    told = {key: found for key, found in known.items() if found is not None} | wanted | _audited(value, path)
+    for what, number in told.items():
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise UserError(f"{path}: {what} is not a number; it was edited or is damaged")
     return Result(**{field.name: value[field.name] for field in fields(Result)})
+
+
+def _audited(value: Mapping[str, Any], path: Path | str) -> dict[str, Any]:
+    """The numbers of the audit and the composition gap, by what they are; UserError where their other parts are odd."""
+    audit, gap = value["audit"], value["composition"]
+    tables = {name: audit.get(name, {}) for name in ("blind", "unimodal")}
+    texts = [audit.get("reason", ""), gap.get("part", "")]
+    if (
+        not all(isinstance(part, dict) for part in tables.values())
+        or not all(isinstance(part, str) for part in texts)
+        or not any(audit.get("needs_fusion") is known for known in (True, False, None))
+    ):
+        raise UserError(f"{path}: 'audit' or 'composition' is not as we write it; it was edited or is damaged")
+    numbers = {f"{name} of {kind}": number for kind, table in tables.items() for name, number in table.items()}
+    return numbers | ({f"{part} of the composition": gap.get(part) for part in ("gap", "low", "high")} if gap else {})
 
 
 def _part(row: Any, part: str) -> Any:

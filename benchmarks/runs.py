@@ -3,6 +3,7 @@
 RUN/run.json                          configuration and provenance
 RUN/tasks/<name>/predictions.parquet  what each query got, for every variant
 RUN/tasks/<name>/result.json          what is told of the task; written last, so it marks the task as finished
+RUN/tasks/<name>/submission.json      for the publisher's server, in place of a result, where it holds the answers
 RUN/summary.json                      all results; written when every task is finished
 RUN/embeddings/                       vectors of an encoder without a fingerprint, for resuming this run alone
 """
@@ -60,6 +61,10 @@ class RunFolder:
 
     def task(self, name: str) -> Path:
         return self.path / "tasks" / name.replace("/", "__")
+
+    def submission(self, name: str) -> Path:
+        """What the publisher's server takes, of a task whose answers it holds."""
+        return self.task(name) / "submission.json"
 
     def finished(self, name: str) -> Result | None:
         """The task's result where an earlier session of this run finished it."""

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import controls, predictions
+from benchmarks import controls, predictions, server_files
 from benchmarks.encoders import Adapted, adapt
+from benchmarks.geometry import geometry
+from benchmarks.ranked import Shrinker, Vectors
 from benchmarks.results import summarise
 from benchmarks.runs import RunFolder
-from benchmarks.score import collapsed, pool_vectors, rank
 from benchmarks.types import Prediction, Query, Result, TaskData, TaskSpec
-from fuselip.core.embed import Embeddings, Item, Peers, as_seen_by, embed
+from fuselip.core.embed import Embeddings, Item, Peers, embed
 from fuselip.core.store import EmbeddingStore
 from fuselip.core.towers import JoinedEmbeddings, Separable, TowerParts, parts
 from fuselip.core.types import ImageRef, Input
@@ -42,8 +43,24 @@ class Loaded:
     def items(self) -> Iterable[Item]:
         for queries in self.variants.values():
             yield from (self.query(query) for query in queries)
+        if self.is_probe:  # its candidates are classes, learned from examples
+            yield from self.training()
+            return
         for candidate in self.data.candidates.values():
             yield from map(self.candidate, candidate.inputs)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether any answer is known here, rather than held by the publisher's server."""
+        return any(query.relevance for query in self.data.queries)
+
+    @property
+    def is_probe(self) -> bool:
+        return bool(self.spec.params.get("probe"))
+
+    def training(self) -> list[Item]:
+        """The examples that a linear probe learns from, in the order of `data.training`."""
+        return [Item(part, "query", self.data.instructions.get("query", "")) for part, _ in self.data.training]
 
     def query(self, query: Query) -> Item:
         return Item(query.input, "query", self.data.instructions.get("query", ""))
@@ -63,10 +80,13 @@ class Session:
         store: EmbeddingStore,
         listener: Listener,
         peers: Peers | None = None,
+        shrink: Shrinker | None = None,
     ) -> None:
-        """`store` holds what `source_of(embedder)` makes."""
+        """`store` holds what `source_of(embedder)` makes. `shrink`: see `ranked.Vectors`."""
         self.embedder, self.loaded, self.folder, self.store, self.listener = embedder, loaded, folder, store, listener
-        self.peers, self.source = peers, source_of(embedder)
+        self.peers, self.source, self.shrink = peers, source_of(embedder), shrink
+        self.submissions: dict[str, str] = {}
+        self.scored_as: Mapping[str, Any] = {}
         self.embeddings: Embeddings | None = None
         self.drift: Mapping[str, Any] | None = None
 
@@ -75,7 +95,10 @@ class Session:
         if self.folder and all(done.values()):
             self.listener.say("every task is finished already; nothing to encode")
         charged: set[str] = set()
-        results = [done.get(part.spec.name) or self._score(part, charged) for part in self.loaded]
+        results = [done.get(part.spec.name) or self._score(part, charged) for part in self.loaded if part.is_scored]
+        for part in self.loaded:
+            if not part.is_scored:
+                self._answer(part)
         if self.peers and self.embeddings is None:
             self.peers.tell([])  # nothing to encode: the others wait to hear so
         return results
@@ -109,31 +132,62 @@ class Session:
     def _score(self, part: Loaded, charged: set[str]) -> Result:
         embeddings = self._embeddings()
         started = time.perf_counter()
-        vectors = _Vectors(embeddings, self.embedder, part)
-        by_variant: dict[str, list[Prediction]] = {}
-        contents, gallery = vectors.gallery()
-        label = self.embedder.info.label
-        for variant, queries in part.variants.items():
-            found = vectors.queries(queries)
-            by_variant[variant] = rank(queries, part.data, found, contents, gallery, encoder=label)
-        by_variant |= controls.predictions(part.data)
-        warnings = ["the embeddings have collapsed: all candidates look the same to this encoder"] * collapsed(gallery)
+        vectors = Vectors(embeddings, self.embedder, part, self.shrink)
+        by_variant = vectors.predictions() | controls.predictions(part.data)
+        warnings = ["the embeddings have collapsed: all candidates look the same to this encoder"] * vectors.collapsed()
         spent = sum(embeddings.seconds[key] for key in vectors.used - charged)
         charged |= vectors.used
         seconds = spent + time.perf_counter() - started
         result = summarise(part.spec, part.data, by_variant, seconds=seconds, warnings=warnings)
+        if vectors.shrunk:
+            self.scored_as = vectors.shrunk.record()
         if self.folder:
-            header = {
-                "task": part.spec.name,
-                "version": str(part.spec.version),
-                "data_hash": part.data.data_hash,
-                "metric": part.spec.metric,
-                "encoder": self.embedder.info.label,
-                "fingerprint": self.embedder.info.fingerprint or "",
-            }
-            predictions.write(self.folder.task(part.spec.name) / "predictions.parquet", by_variant, header)
+            self._write(part, by_variant)
             self.folder.finish(result)
         return result
+
+    def _answer(self, part: Loaded) -> None:
+        """A task whose answers a server holds: what the encoder answers is written for that server, and not scored."""
+        path = None if self.folder is None else self.folder.submission(part.spec.name)
+        if path is None or not path.exists():
+            found = Vectors(self._embeddings(), self.embedder, part, self.shrink).predictions()
+            if self.folder and path:
+                self._write(part, found)
+                server_files.write(path, part.spec, part.data, found["model"])
+        where = f"written to {path}" if path else "give --output to have them written"
+        self.listener.say(f"{part.spec.name}: the publisher's server holds the answers; ours are {where}")
+        if path:
+            self.submissions[part.spec.name] = path.name
+
+    def _write(self, part: Loaded, by_variant: Mapping[str, list[Prediction]]) -> None:
+        assert self.folder is not None
+        header = {
+            "task": part.spec.name,
+            "version": str(part.spec.version),
+            "data_hash": part.data.data_hash,
+            "metric": part.spec.metric,
+            "encoder": self.embedder.info.label,
+            "fingerprint": self.embedder.info.fingerprint or "",
+        }
+        predictions.write(self.folder.task(part.spec.name) / "predictions.parquet", by_variant, header)
+
+    def geometry(self) -> dict[str, Any]:
+        """Of all vectors of the run (see `geometry.geometry`); {} where nothing was encoded in this session."""
+        if self.embeddings is None:
+            return {}
+        by_modality: dict[str, list[np.ndarray]] = {}
+        pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        for part in self.loaded:
+            vectors = Vectors(self.embeddings, self.embedder, part)
+            for name, rows in vectors.by_modality().items():
+                by_modality.setdefault(name, []).append(rows)
+            if part.is_scored and not part.is_probe:
+                pairs.append(vectors.answers())
+        return geometry(
+            {name: np.concatenate(rows) for name, rows in by_modality.items()},
+            np.concatenate([asked for asked, _ in pairs]) if pairs else None,
+            np.concatenate([right for _, right in pairs]) if pairs else None,
+        )
 
     def embedding_record(self) -> dict[str, Any]:
         """What encoding took, in this session (reused batches were paid for before)."""
@@ -166,27 +220,3 @@ def source_of(embedder: Adapted) -> Adapted:
 def source_items(embedder: Adapted, items: Sequence[Item]) -> Sequence[Item]:
     """What it is asked for."""
     return parts(items) if isinstance(embedder.encoder, Separable) else items
-
-
-class _Vectors:
-    """Looks up the vectors of one task, and remembers which items it used."""
-
-    def __init__(self, embeddings: Embeddings, embedder: Adapted, part: Loaded) -> None:
-        self._embeddings, self._info, self._part = embeddings, embedder.info, part
-        self.used: set[str] = set()
-
-    def _item(self, item: Item) -> Item:
-        item = as_seen_by(self._info, item)
-        self.used.update(self._embeddings.keys(item))
-        return item
-
-    def queries(self, queries: Sequence[Query]) -> np.ndarray:
-        """float32 [Q, D]."""
-        return self._embeddings.stack([self._item(self._part.query(query)) for query in queries])
-
-    def gallery(self) -> tuple[list[str], np.ndarray]:
-        """The distinct contents of the candidates, sorted, and their pooled vectors, float32 [G, D]."""
-        distinct = {candidate.content: candidate for candidate in self._part.data.candidates.values()}
-        contents = sorted(distinct)
-        groups = [[self._item(self._part.candidate(part)) for part in distinct[content].inputs] for content in contents]
-        return contents, pool_vectors([self._embeddings.stack(group) for group in groups])

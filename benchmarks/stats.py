@@ -38,7 +38,7 @@ def estimate(values: Sequence[float], clusters: Sequence[str], seed_name: str) -
         return Estimate(value, *wilson(value, 1), "wilson (one cluster)")
     if np.ptp(sums / sizes) < 1e-12:
         return Estimate(value, *wilson(value, count), "wilson (clusters agree)")
-    low, high = _bootstrap(sums, sizes, seed_name)
+    low, high = bootstrap(sums, sizes, seed_name)
     # Far from symmetric and very few clusters: the percentile interval can miss its own centre by rounding.
     method = "cluster bootstrap (few clusters)" if count < FEW else "cluster bootstrap"
     return Estimate(value, min(low, value), max(high, value), method)
@@ -70,7 +70,7 @@ def wilson(value: float, trials: int) -> tuple[float, float]:
     return min(value, max(0.0, centre - margin)), max(value, min(1.0, centre + margin))
 
 
-def _bootstrap(sums: np.ndarray, sizes: np.ndarray, seed_name: str) -> tuple[float, float]:
+def bootstrap(sums: np.ndarray, sizes: np.ndarray, seed_name: str) -> tuple[float, float]:
     """Percentile interval of sum(sums) / sum(sizes) over resampled clusters."""
     generator = seeds.generator("cluster bootstrap", seed_name)
     means = []

@@ -215,6 +215,9 @@ class Result:
 
     `interval` is the method of (low, high); `n` counts scored queries; a control is None where it does not apply;
     `metrics` is {name: {value, low, high, chance}} and holds the main `metric` too.
+    `audit` (see `shortcuts.audit`) is {blind: {name: value}, unimodal: {name: value}, intervals: {name: [low, high]},
+    needs_fusion: true | false | null, reason}; `composition` is {gap, low, high, part}: the score minus that of the
+    better half of the query, `part`; {} where queries have one modality.
     """
 
     name: str
@@ -232,6 +235,8 @@ class Result:
     metrics: Mapping[str, Mapping[str, float]]
     seconds: float
     skills: Mapping[str, Any] = field(default_factory=dict)
+    audit: Mapping[str, Any] = field(default_factory=dict)
+    composition: Mapping[str, Any] = field(default_factory=dict)
     skipped: Sequence[Mapping[str, str]] = ()
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()

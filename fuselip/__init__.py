@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from fuselip.core.types import ImageRef, Input
 
 if TYPE_CHECKING:
-    from fuselip.model.encoder import FuseLIPEncoder
+    from fuselip.model.encoder_base import ModelEncoder
 
 __all__ = ["ImageRef", "Input", "__version__", "load"]
 __version__: str
 
 
-def load(name: str = "fuselip-b", **options: Any) -> FuseLIPEncoder:
-    """Load a FuseLIP encoder by name; the options are those of `fuselip.model.encoder.load` (weights, device, ...)."""
+def load(name: str = "fuselip-b", **options: Any) -> ModelEncoder:
+    """Load an encoder by name; the options are those of `fuselip.model.encoder.load` (weights, device, ...)."""
     from fuselip.model.encoder import load as load_encoder
 
     return load_encoder(name, **options)

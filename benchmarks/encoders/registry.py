@@ -30,8 +30,34 @@ class Builtin:
 BUILTIN: dict[str, Builtin] = {
     "fuselip-s": Builtin("fuselip.model.encoder:load", "FuseLIP, small: one transformer", ("fuselip-s",)),
     "fuselip-b": Builtin("fuselip.model.encoder:load", "FuseLIP, base: one transformer", ("fuselip-b",)),
+    "siglip-s-sf": Builtin("fuselip.model.encoder:load", "late fusion, small: towers added", ("siglip-s-sf",)),
+    "siglip-s-mlf": Builtin("fuselip.model.encoder:load", "late fusion, small: MagicLens head", ("siglip-s-mlf",)),
+    "siglip-b-sf": Builtin("fuselip.model.encoder:load", "late fusion, base: towers added", ("siglip-b-sf",)),
+    "siglip-b-mlf": Builtin("fuselip.model.encoder:load", "late fusion, base: MagicLens head", ("siglip-b-mlf",)),
     "random": Builtin("benchmarks.encoders.baselines:Random", "control: a random vector for each input"),
     "constant": Builtin("benchmarks.encoders.baselines:Constant", "control: the same vector for every input"),
+}
+
+# Models that others made, as PREFIX:NAME: `target` is called with `leading` and the name.
+PREFIXES: dict[str, Builtin] = {
+    "clip": Builtin(
+        "benchmarks.encoders.hf_towers:load", "CLIP of transformers, a hub repository or folder", ("clip",)
+    ),
+    "siglip": Builtin(
+        "benchmarks.encoders.hf_towers:load", "SigLIP and SigLIP 2 of transformers, likewise", ("siglip",)
+    ),
+    "open_clip": Builtin(
+        "benchmarks.encoders.open_clip_model:load", "ARCH/PRETRAINED or hf-hub:REPO (needs torchvision)"
+    ),
+    "vlm": Builtin(
+        "benchmarks.encoders.hf_last_token:load", "a vision-language model's last token (preset=qwen, gme, ...)"
+    ),
+    "st": Builtin(
+        "benchmarks.encoders.sentence_transformers:load", "sentence-transformers, a hub repository or folder"
+    ),
+    "mteb": Builtin("benchmarks.encoders.mteb_model:load", "an encoder of mteb's registry"),
+    "http": Builtin("benchmarks.encoders.http_encoder:load", "http(s)://HOST/v1, a server of embeddings (model=...)"),
+    "https": Builtin("benchmarks.encoders.http_encoder:load", "the same, encrypted"),
 }
 
 
@@ -45,7 +71,8 @@ class Model:
 
 
 def resolve(spec: str, model_args: Mapping[str, str] | None = None, **options: str | bool) -> Adapted:
-    """The encoder that `spec` names: built in, an entry point, "package.module:attr" or "./file.py:attr"; made uniform.
+    """The encoder that `spec` names, made uniform: built in, an entry point, PREFIX:NAME, "package.module:attr" or
+    "./file.py:attr". A prefix decides before anything else does.
 
     `attr` is an encoder, or a class or function that makes one. It gets `model_args` (texts, parsed by its annotations)
     and those of `options` that the user set (weights, device, precision, compile, offline); what it does not take is a
@@ -57,6 +84,8 @@ def resolve(spec: str, model_args: Mapping[str, str] | None = None, **options: s
     if spec in BUILTIN:
         row = BUILTIN[spec]
         found = partial(load_module(row.target), *row.leading)
+    elif (place := spec.partition(":"))[0] in PREFIXES:
+        found = _prefixed(*place[::2])
     elif ":" in spec:
         path, _, attribute = spec.rpartition(":")
         found = load_file(path, attribute) if path.endswith(".py") else load_module(spec)
@@ -66,6 +95,15 @@ def resolve(spec: str, model_args: Mapping[str, str] | None = None, **options: s
         found = load_module(_entry_point(spec).value)
     made_with = {**texts, **{key: value for key, value in options.items() if key != "offline"}}
     return Adapted(make(found, texts, options, spec), made_with)
+
+
+def _prefixed(prefix: str, name: str) -> Any:
+    row = PREFIXES[prefix]
+    if not name:
+        raise UsageError(f"{prefix}: names no model; write {prefix}:NAME ({row.description})")
+    if name.startswith("//"):  # a URL, of which the prefix is a part
+        name = f"{prefix}:{name}"
+    return partial(load_module(row.target), *row.leading, name)
 
 
 def make(found: Any, texts: Mapping[str, str], options: Mapping[str, Any], what: str) -> Any:
@@ -93,8 +131,9 @@ def make(found: Any, texts: Mapping[str, str], options: Mapping[str, Any], what:
 
 
 def list_models() -> list[Model]:
-    """Built-ins, then what installed packages offer. No encoder is imported for it."""
+    """Built-ins, adapters by their prefix, then what installed packages offer. No encoder is imported for it."""
     rows = [Model(name, "built in", row.description) for name, row in BUILTIN.items()]
+    rows += [Model(f"{prefix}:NAME", "adapter", row.description) for prefix, row in PREFIXES.items()]
     points = {(point.name, point.value): point for point in metadata.entry_points(group=GROUP)}
     for _, point in sorted(points.items()):
         package, summary = _package(point)

@@ -14,7 +14,31 @@ from fuselip.core.plugins import did_you_mean, load
 GROUP = "fuselip.tasks"
 """Entry points of this group name a sequence of TaskSpec: tasks that an installed package adds."""
 
-FAMILIES = ("tgit",)
+FAMILIES = (
+    "tgit",
+    "tgit_made",
+    "scenes_questions",
+    "scenes_negatives",
+    "scenes_captions",
+    "scenes_boxes",
+    "scenes_edits",
+    "digits",
+    "mmeb",
+    "zero_shot",
+    "cifar",
+    "captions",
+    "clip_benchmark",
+    "cirr",
+    "circo",
+    "fashioniq",
+    "genecis",
+    "openimages",
+    "visual_genome",
+    "cc3m",
+    "sugarcrepe",
+    "aro",
+    "winoground",
+)
 """Files of this package, in the order of the list. Each holds ROWS; `row_for(name)`, where names are open-ended."""
 
 TASKS: dict[str, TaskSpec] = {}
@@ -52,7 +76,36 @@ SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         Suite("quick", "transformation retrieval on five bundled photos (the default)", ("tgit/*",), "photos:quick"),
-        Suite("photos", "all bundled photos, whole and in tiles; our pools and the paper's", ("tgit*/*",)),
+        Suite(
+            "photos", "all bundled photos, whole and in tiles; our pools and the paper's", ("tgit/*", "tgit-paper/*")
+        ),
+        Suite(
+            "core",
+            "every kind of task, all embedded: nothing to download",
+            ("tgit/*", "tgit-scenes/*", "tgit-textures/*", "scenes/*", "digits/*"),
+            "photos:quick",
+        ),
+        Suite(
+            "paper",
+            "what the FuseLIP paper measures, with its prompts and pools (public data)",
+            ("mmeb-paper/*", "imagenet/zero-shot", "vg/crop", "oi/*", "tgit-cc3m/*", "sugarcrepe/*"),
+        ),
+        Suite("mmeb", "MMEB's image tasks with its leaderboard's prompts (public data)", ("mmeb/*",)),
+        Suite(
+            "unimodal",
+            "zero-shot classes and caption retrieval (public data)",
+            ("imagenet/zero-shot", "cifar10/zero-shot", "cifar100/zero-shot", "coco/*", "flickr30k/*"),
+        ),
+        Suite(
+            "compositional",
+            "captions that differ in one thing, or in the order of their words (public data)",
+            ("sugarcrepe/*", "sugarcrepe-pp/*", "sugarcrepe-pp-tot/*", "aro/*", "winoground"),
+        ),
+        Suite(
+            "cir",
+            "composed image retrieval: a picture and what to change (public data)",
+            ("cirr/*", "circo/*", "fashioniq/*", "genecis/*"),
+        ),
     )
 }
 DEFAULT_SUITE = "quick"

@@ -51,29 +51,18 @@ class DataFolder:
         except (ValueError, RecursionError, OSError) as error:
             raise UserError(f"{path} is not readable JSON ({error}); {self._mend(name)}") from error
 
-    def jsonl(self, name: str) -> Iterator[dict[str, Any]]:
-        """The objects of a file with one JSON object a line."""
-        path = self.path(name)
-        with open(path, encoding="utf-8") as stream:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    try:
-                        row = json.loads(line)
-                    except (ValueError, RecursionError) as error:
-                        raise UserError(f"{path}, line {number}: not JSON ({error})") from error
-                    if not isinstance(row, dict):
-                        raise UserError(f"{path}, line {number}: not a JSON object")
-                    yield row
-
     def csv(self, name: str, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         """The rows of a CSV file with a header that holds at least `columns`."""
         path = self.path(name)
-        with open(path, encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            lacking = [column for column in columns if column not in (reader.fieldnames or ())]
-            if lacking:
-                raise UserError(f"{path} has no column {', '.join(lacking)} (it has {reader.fieldnames})")
-            yield from reader
+        try:
+            with open(path, encoding="utf-8", newline="") as stream:
+                reader = csv.DictReader(stream)
+                lacking = [column for column in columns if column not in (reader.fieldnames or ())]
+                if lacking:
+                    raise UserError(f"{path} has no column {', '.join(lacking)} (it has {reader.fieldnames})")
+                yield from reader
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"{path} is no CSV file in UTF-8 ({error}); {self._mend(name)}") from error
 
     def image(self, name: str) -> ImageRef:
         """The picture at `name` under the root. When only annotations are read, a reference that cannot be loaded.

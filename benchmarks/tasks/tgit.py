@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -30,7 +30,7 @@ DRAWS = 200
 
 PAPER = "FuseLIP, arXiv 2506.03096"
 
-_TGIT = {
+QUESTIONS = {
     "crop": "which of the nine half-size crops does the instruction ask for?",
     "rotate": "which of 18 rotations, 10 to 90 degrees either way, does the instruction ask for?",
     "jitter": "which of ten changes of brightness, contrast and saturation does the instruction ask for?",
@@ -50,7 +50,7 @@ ROWS = tuple(
         params={"family": family},
     )
     for variant, loader in (("tgit", "clean"), ("tgit-paper", "paper"))
-    for family, question in _TGIT.items()
+    for family, question in QUESTIONS.items()
 )
 
 
@@ -84,17 +84,30 @@ def paper(spec: TaskSpec, context: TaskContext) -> TaskData:
     family = str(spec.params["family"])
     skipped: list[Skip] = []
     items = list(_items(context, skipped))
-    draws = PaperDraws(context.seed)
-    drawn = {name: [draws.item(evaluation_mixture(name)) for _ in items] for name in FAMILIES}
+    queries, candidates = paper_pools(items, family, context.seed)
+    notes = ("drawn as the paper's evaluation draws, in the order of the source; its first candidate is the answer",)
+    return TaskData(queries, candidates, tuple(skipped), notes)
+
+
+def paper_pools(
+    items: Sequence[SourceItem], family: str, seed: int, draw_for: int | None = None
+) -> tuple[tuple[Query, ...], dict[str, Candidate]]:
+    """A question for each item, in order, and all its candidates: what the paper draws of these items for the family.
+
+    The draws go on from family to family, as in the paper's code, so all are drawn of whatever family is asked for;
+    `draw_for` is the number of items that the paper draws for, where `items` are but the first of them.
+    """
+    draws = PaperDraws(seed)
+    count = len(items) if draw_for is None else draw_for
+    drawn = {name: [draws.item(evaluation_mixture(name)) for _ in range(count)] for name in FAMILIES}
     queries: list[Query] = []
     candidates: dict[str, Candidate] = {}
-    for item, edits in zip(items, drawn[family], strict=True):
+    for item, edits in zip(items, drawn[family], strict=False):
         keys = [f"{item.key}/{family}/{place}/{edit.target}" for place, edit in enumerate(edits)]
         for key, edit in zip(keys, edits, strict=True):
             candidates[key] = Candidate(key, (Input(image=_base(item).then(*edit.right)),))
         queries.append(_query(item, family, edits[0], keys[0], tuple(keys)))
-    notes = ("drawn as the paper's evaluation draws, in the order of the source; its first candidate is the answer",)
-    return TaskData(tuple(queries), candidates, tuple(skipped), notes)
+    return tuple(queries), candidates
 
 
 def _items(context: TaskContext, skipped: list[Skip]) -> Iterator[SourceItem]:

@@ -33,6 +33,7 @@ OPERATIONS: dict[str, str] = {
     "edit.blur": "datagen.transforms.blur:blur",
     "edit.noise": "datagen.transforms.noise:noise",
     "edit.cutout": "datagen.transforms.cutout:cutout",
+    "edit.jpeg": "datagen.transforms.jpeg:jpeg",
     "edit.channels": "datagen.transforms.channels:channels",
     "edit.translate": "datagen.transforms.translate:translate",
     "dilated_crop": "datagen.transforms.dilated_crop:dilated_crop",

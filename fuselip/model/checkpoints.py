@@ -6,17 +6,20 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fuselip.core.errors import UserError
-from fuselip.core.files import read_json
+from fuselip.core.files import read_json, write_bytes, write_json
 from fuselip.model.fuselip import FuseLIP
-from fuselip.model.sizes import FuseLIPConfig
+from fuselip.model.late_fusion import LateFusion
+from fuselip.model.sizes import Config, FuseLIPConfig, LateFusionConfig, config_from_json
+
+Network = FuseLIP | LateFusion
 
 CONFIG_FILE = "config.json"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first one found is read
@@ -27,12 +30,12 @@ _IGNORED = tuple(f"image_tokenizer.model.{part}" for part in ("decoder.", "pixel
 _TIED = ("mask_prediction_head.decoder.weight", "token_embedding.weight")
 
 
-def read_config(folder: Path) -> FuseLIPConfig:
+def read_config(folder: Path) -> Config:
     """Raises UserError where config.json is missing, is no JSON, or describes another model."""
     path = folder / CONFIG_FILE
     if path.is_file() and path.stat().st_size > MAX_CONFIG_BYTES:
         raise UserError(f"{path} is over {MAX_CONFIG_BYTES >> 20} MiB: not a model configuration")
-    return FuseLIPConfig.from_json(read_json(path), str(path))
+    return config_from_json(read_json(path), str(path))
 
 
 def weights_file(folder: Path) -> Path:
@@ -43,20 +46,15 @@ def weights_file(folder: Path) -> Path:
     raise UserError(f"{folder} holds no weights; it needs {CONFIG_FILE} and {' or '.join(WEIGHT_FILES)}")
 
 
-def load_model(config: FuseLIPConfig, path: Path) -> FuseLIP:
+def load_model(config: Config, path: Path) -> Network:
     """The model of `config` with the tensors of the file `path`; shapes are checked before anything is allocated.
 
     Raises UserError for a damaged file, a pickled object, and missing, unexpected or mis-shaped tensors.
     """
     model = blank(config)
-    state = {key: tensor for key, tensor in read_state_dict(path).items() if not key.startswith(_IGNORED)}
-    head, table = _TIED
-    if config.mask_token and table in state:
-        tied = state.setdefault(head, state[table])  # safetensors files keep one of two names of a tensor
-        if tied.shape == state[table].shape and not torch.equal(tied, state[table]):
-            raise UserError(
-                f"{path}: {head} and {table} differ, but are one tensor in this model; is it another model?"
-            )
+    state = read_state_dict(path)
+    if isinstance(config, FuseLIPConfig):
+        state = _without_specialities(config, state, path)
     _check_shapes(model.state_dict(), state, path)
     fill(model, state)
     return model
@@ -84,19 +82,47 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return {str(key): tensor.detach().float().contiguous() for key, tensor in found.items()}
 
 
-def blank(config: FuseLIPConfig) -> FuseLIP:
+def save_model(model: Network, folder: Path) -> None:
+    """Write config.json and model.safetensors (a tied tensor once); each file appears whole or not at all."""
+    head = _TIED[0] if isinstance(model, FuseLIP) else ""
+    state = {key: tensor.contiguous().cpu() for key, tensor in model.state_dict().items() if key != head}
+    write_bytes(folder / WEIGHT_FILES[0], save(state))
+    write_json(folder / CONFIG_FILE, model.config.to_json())
+
+
+@overload
+def blank(config: FuseLIPConfig) -> FuseLIP: ...
+@overload
+def blank(config: LateFusionConfig) -> LateFusion: ...
+def blank(config: Config) -> Network:
     """The model without storage: shapes and names only, for `fill`."""
     with torch.device("meta"):
-        return FuseLIP(config)
+        return FuseLIP(config) if isinstance(config, FuseLIPConfig) else LateFusion(config)
 
 
-def fill(model: FuseLIP, state: Mapping[str, Tensor]) -> None:
+def fill(model: Network, state: Mapping[str, Tensor]) -> None:
     """Put `state` in place of the parameters of a blank model; a tied tensor may be named once."""
     result = model.load_state_dict(state, strict=False, assign=True)
     assert not result.unexpected_keys, result
-    assert set(result.missing_keys) <= {_TIED[0]}, result
-    model.tie()
-    model.titok.requires_grad_(False)
+    if isinstance(model, FuseLIP):
+        assert set(result.missing_keys) <= {_TIED[0]}, result
+        model.tie()
+        model.titok.requires_grad_(False)
+    else:
+        assert not result.missing_keys, result
+
+
+def _without_specialities(config: FuseLIPConfig, state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """FuseLIP's files hold tensors that are never used, and may name a tied one once or twice."""
+    state = {key: tensor for key, tensor in state.items() if not key.startswith(_IGNORED)}
+    head, table = _TIED
+    if config.mask_token and table in state:
+        tied = state.setdefault(head, state[table])  # safetensors files keep one of two names of a tensor
+        if tied.shape == state[table].shape and not torch.equal(tied, state[table]):
+            raise UserError(
+                f"{path}: {head} and {table} differ, but are one tensor in this model; is it another model?"
+            )
+    return state
 
 
 def _load_pytorch(path: Path) -> Any:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from fuselip.model.linear import linear
-from fuselip.model.sizes import PAD, FuseLIPConfig
+from fuselip.model.sizes import FuseLIPConfig
 from fuselip.model.titok import TiTokEncoder
-from fuselip.model.transformer import Block, Embedding, Linear
+from fuselip.model.tokens import key_mask
+from fuselip.model.transformer import Blocks, Embedding, Linear
 
 
 class FuseLIP(nn.Module):
@@ -25,7 +26,7 @@ class FuseLIP(nn.Module):
         self.logit_scale = nn.Parameter(torch.empty(()))
         self.logit_bias = nn.Parameter(torch.empty(()))
         self.image_tokenizer = _ImageTokenizer(config)
-        self.transformer = _Transformer(config)
+        self.transformer = Blocks(config.size)
         self.token_embedding = Embedding(config.vocab_size, size.width)
         self.ln_final = nn.LayerNorm(size.width)
         if config.mask_token:
@@ -47,10 +48,7 @@ class FuseLIP(nn.Module):
 
     def hidden(self, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
         """Hidden states [B, T, D] before the final norm (where the prediction head reads them)."""
-        x_BTD, mask = self._embed(ids_BT, lengths_B)
-        for block in self.transformer.resblocks:
-            x_BTD = block(x_BTD, mask)
-        return x_BTD
+        return self.transformer(*self._embed(ids_BT, lengths_B))
 
     def embed(self, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
         """The state at each sequence's last token (its EOT) after the final norm: [B, D], not normalised.
@@ -58,17 +56,11 @@ class FuseLIP(nn.Module):
         The same numbers as pooling `hidden`, with the last block computed for that token alone.
         """
         x_BTD, mask = self._embed(ids_BT, lengths_B)
-        for block in self.transformer.resblocks[:-1]:
-            x_BTD = block(x_BTD, mask)
-        last_B1D = x_BTD[torch.arange(len(x_BTD), device=x_BTD.device), lengths_B - 1].unsqueeze(1)
-        return self.ln_final(self.transformer.resblocks[-1](x_BTD, mask, last_B1D)).squeeze(1)
+        return self.ln_final(self.transformer.row(x_BTD, lengths_B - 1, mask))
 
     def _embed(self, ids_BT: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor | None]:
         """Token plus position embeddings, and the attention mask, or None where every key may be seen."""
-        seen_BT = torch.arange(ids_BT.shape[1], device=ids_BT.device) < lengths_B[:, None]
-        if self.config.padding == "id":
-            seen_BT = seen_BT & (ids_BT != PAD)
-        mask = None if bool(seen_BT.all()) else seen_BT[:, None, None, :]
+        mask = key_mask(ids_BT, lengths_B, self.config.padding)
         return self.token_embedding(ids_BT) + self.positional_embedding[: ids_BT.shape[1]], mask
 
 
@@ -78,12 +70,6 @@ class _ImageTokenizer(nn.Module):
     def __init__(self, config: FuseLIPConfig) -> None:
         super().__init__()
         self.model = TiTokEncoder(config.titok).requires_grad_(False)
-
-
-class _Transformer(nn.Module):
-    def __init__(self, config: FuseLIPConfig) -> None:
-        super().__init__()
-        self.resblocks = nn.ModuleList(Block(config.size) for _ in range(config.size.layers))
 
 
 class MaskPredictionHead(nn.Module):

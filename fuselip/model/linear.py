@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor, *, gelu: bool = False, residual: Tensor | None = None) -> Tensor:
-    """x [..., I] @ weight [O, I].T + bias [O], then exact GELU if asked for, then `residual` [..., O] added."""
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = False, residual: Tensor | None = None
+) -> Tensor:
+    """x [..., I] @ weight [O, I].T (+ bias [O]), then exact GELU if asked for, then `residual` [..., O] added."""
     fused = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.is_grad_enabled()
     if fused and not torch.compiler.is_compiling() and _onednn():
         return _by_onednn(x, weight, bias, gelu, residual)
@@ -23,7 +25,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, *, gelu: bool = False, resid
     return y if residual is None else residual + y
 
 
-def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor, gelu: bool, residual: Tensor | None) -> Tensor:
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool, residual: Tensor | None) -> Tensor:
     if residual is None:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu" if gelu else "none", [], "none")
         return y
@@ -48,6 +50,7 @@ def _onednn() -> bool:
                 (_by_onednn(x, weight, bias, False, None), plain),
                 (_by_onednn(x, weight, bias, True, None), F.gelu(plain)),
                 (_by_onednn(x, weight, bias, False, plain), 2 * plain),
+                (_by_onednn(x, weight, None, False, None), F.linear(x, weight)),
             )
         )
     except (AttributeError, RuntimeError, NotImplementedError, TypeError):  # not built in, or its signature changed

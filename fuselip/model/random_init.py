@@ -1,7 +1,7 @@
 """Seeded random weights that are the same bytes on every machine, filled fast and hashed on the way.
 
-Normal values are read from a table of 65,536 quantiles by raw 16-bit draws: unlike the usual samplers this involves
-no transcendental function per value, so neither the processor nor the version of numpy or torch changes a bit.
+Values are read from a table of 65,536 quantiles by raw 16-bit draws: unlike the usual samplers this involves no
+transcendental function per value, so neither the processor nor the version of numpy or torch changes a bit.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import hashlib
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fuselip.core.seeds import derive
-from fuselip.model.checkpoints import blank, fill
+from fuselip.model.checkpoints import Network, blank, fill
 from fuselip.model.fuselip import FuseLIP
-from fuselip.model.sizes import FuseLIPConfig
+from fuselip.model.late_fusion import LateFusion
+from fuselip.model.sizes import MLF_LAYERS, MLP_RATIO, Config, FuseLIPConfig, LateFusionConfig, TransformerSize
 
 INIT_VERSION = 1
 LOGIT_SCALE, LOGIT_BIAS = math.log(10), -10.0
@@ -30,7 +33,19 @@ TITOK_ATTENTION_GAIN = 2.5  # sharp enough that latent tokens look at different 
 CODEBOOK_STD = 0.02  # small beside the latents, so that direction and not norm picks the code
 
 
-def random_model(config: FuseLIPConfig, seed: int) -> tuple[FuseLIP, str]:
+@dataclass(frozen=True)
+class Draw:
+    """How a parameter is drawn: its standard deviation, from a normal distribution or a uniform one."""
+
+    std: float
+    uniform: bool = False
+
+
+@overload
+def random_model(config: FuseLIPConfig, seed: int) -> tuple[FuseLIP, str]: ...
+@overload
+def random_model(config: LateFusionConfig, seed: int) -> tuple[LateFusion, str]: ...
+def random_model(config: Config, seed: int) -> tuple[Network, str]:
     """A model with the paper's initialisation, and the sha256 over names, shapes and values of its weights."""
     model = blank(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.named_parameters()}  # a tied tensor comes once
@@ -45,46 +60,83 @@ def random_model(config: FuseLIPConfig, seed: int) -> tuple[FuseLIP, str]:
     return model, total.hexdigest()
 
 
-def scale_of(name: str, shape: tuple[int, ...], config: FuseLIPConfig) -> float | None:
-    """The standard deviation of a parameter's normal draw; None where it is a constant.
+def draw_of(name: str, shape: tuple[int, ...], config: Config) -> Draw | None:
+    """How a parameter is drawn; None where it is a constant."""
+    if isinstance(config, FuseLIPConfig):
+        return _fuselip_draw(name, shape, config)
+    return _late_fusion_draw(name, shape, config)
 
-    Text and fused transformer: open_clip's. Image tokenizer (never trained by us): by fan in, which unlike TiTok's
-    flat 0.02 lets the image reach the codes, so that different pictures get different ids.
+
+def _fuselip_draw(name: str, shape: tuple[int, ...], config: FuseLIPConfig) -> Draw | None:
+    """Fused transformer: open_clip's. Image tokenizer (never trained by us): by fan in, which unlike TiTok's flat 0.02
+    lets the image reach the codes, so that different pictures get different ids.
     """
     leaf = name.rsplit(".", 1)[-1]
     if name in TABLE_STD:
-        return TABLE_STD[name]
+        return Draw(TABLE_STD[name])
     if name.endswith("quantize.embedding.weight"):
-        return CODEBOOK_STD
+        return Draw(CODEBOOK_STD)
     if leaf.endswith("embedding") or leaf == "latent_tokens":
-        return shape[-1] ** -0.5
+        return Draw(shape[-1] ** -0.5)
     if len(shape) < 2 or leaf.endswith("bias"):
         return None
     fan_in = math.prod(shape[1:])
     if name.startswith("image_tokenizer.") and name.endswith("in_proj_weight"):
-        return TITOK_ATTENTION_GAIN * fan_in**-0.5
-    if not name.startswith("transformer."):
-        return fan_in**-0.5
-    width, depth = config.size.width, config.size.layers
+        return Draw(TITOK_ATTENTION_GAIN * fan_in**-0.5)
+    return _block_draw(name, config.size) if name.startswith("transformer.") else Draw(fan_in**-0.5)
+
+
+def _late_fusion_draw(name: str, shape: tuple[int, ...], config: LateFusionConfig) -> Draw | None:
+    """Text tower and MLF blocks: open_clip's for text. Image tower and MLF pooler: torch's defaults around tables and
+    projections at width^-0.5.
+    """
+    tower, _, rest = name.removeprefix("model.").partition(".")
+    leaf = name.rsplit(".", 1)[-1]
+    if tower == "text" and rest in TABLE_STD:
+        return Draw(TABLE_STD[rest])
+    if leaf in ("class_embedding", "positional_embedding", "query"):
+        return Draw(shape[-1] ** -0.5)
+    if leaf in ("proj", "text_projection"):
+        return Draw(shape[0] ** -0.5)
+    if tower != "visual" and rest.startswith("transformer."):
+        size = config.sizes.text
+        return _block_draw(name, size if tower == "text" else TransformerSize(size.width, size.heads, MLF_LAYERS))
+    return _torch_draw(name, shape)
+
+
+def _block_draw(name: str, size: TransformerSize) -> Draw | None:
+    """open_clip's text transformer, by width and depth; biases and norms are constants."""
+    if not name.endswith(("proj.weight", "fc.weight", "in_proj_weight")):
+        return None
     if name.endswith(("attn.out_proj.weight", "mlp.c_proj.weight")):
-        return width**-0.5 * (2 * depth) ** -0.5
-    return (2 * width) ** -0.5 if name.endswith("mlp.c_fc.weight") else width**-0.5
+        return Draw(size.width**-0.5 * (2 * size.layers) ** -0.5)
+    return Draw((2 * size.width) ** -0.5 if name.endswith("mlp.c_fc.weight") else size.width**-0.5)
 
 
-def _draw(config: FuseLIPConfig, seed: int, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, str]:
-    std = scale_of(name, shape, config)
-    if std is None:
-        constant = {"logit_scale": LOGIT_SCALE, "logit_bias": LOGIT_BIAS}.get(name)
-        gain = len(shape) == 1 and name.endswith("weight")
-        values = np.full(shape, float(gain) if constant is None else constant, np.float32)
+def _torch_draw(name: str, shape: tuple[int, ...]) -> Draw | None:
+    """What torch gives nn.MultiheadAttention, nn.Linear and nn.Conv2d; norms and attention biases are constants."""
+    if name.endswith("in_proj_weight"):  # Xavier's, over the three projections at once
+        return Draw((2 / sum(shape)) ** 0.5, uniform=True)
+    if name.endswith(("c_fc.bias", "c_proj.bias")):
+        fan_in = shape[0] // MLP_RATIO if name.endswith("c_fc.bias") else shape[0] * MLP_RATIO
+        return Draw((3 * fan_in) ** -0.5, uniform=True)
+    return Draw((3 * math.prod(shape[1:])) ** -0.5, uniform=True) if len(shape) > 1 else None
+
+
+def _draw(config: Config, seed: int, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, str]:
+    draw = draw_of(name, shape, config)
+    if draw is None:
+        leaf = name.rsplit(".", 1)[-1]
+        gain = float(len(shape) == 1 and leaf == "weight")
+        values = np.full(shape, {"logit_scale": LOGIT_SCALE, "logit_bias": LOGIT_BIAS}.get(leaf, gain), np.float32)
     else:
-        values = _normal(math.prod(shape), std, derive("weights", INIT_VERSION, seed, name)).reshape(shape)
+        values = _values(math.prod(shape), draw, derive("weights", INIT_VERSION, seed, name)).reshape(shape)
     return values, hashlib.sha256(values.data).hexdigest()
 
 
-def _normal(count: int, std: float, seed: int) -> np.ndarray:
+def _values(count: int, draw: Draw, seed: int) -> np.ndarray:
     """float32 [count]; block by block, so that what lies between draw and table stays in the processor's cache."""
-    table = _normal_quantiles() * np.float32(std)
+    table = (_uniform_quantiles() if draw.uniform else _normal_quantiles()) * np.float32(draw.std)
     source = np.random.PCG64(seed)
     values = np.empty(count, np.float32)
     for start in range(0, count, BLOCK):
@@ -101,3 +153,10 @@ def _normal_quantiles() -> np.ndarray:
     upper = [NormalDist().inv_cdf((i + 0.5) / steps) for i in range(steps // 2, steps)]
     half = np.array(upper, np.float64).astype(np.float32)
     return np.concatenate([-half[::-1], half])
+
+
+@lru_cache(maxsize=1)
+def _uniform_quantiles() -> np.ndarray:
+    """float32 [65536]: those of the uniform distribution with mean 0 and deviation 1."""
+    steps = 1 << 16
+    return (((np.arange(steps) + 0.5) / steps * 2 - 1) * math.sqrt(3)).astype(np.float32)

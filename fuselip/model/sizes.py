@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fuselip.core.errors import UsageError, UserError
@@ -69,7 +69,23 @@ TITOKS: dict[str, TiTokVariant] = {
     "sl256": TiTokVariant(_TITOK_SMALL, 256, 8192, 64, False, False, _TITOK_REPO.format("sl256_vq8k")),
 }
 
+
+@dataclass(frozen=True)
+class Towers:
+    """The two towers of a late-fusion baseline. Their shared embedding is as wide as the text tower."""
+
+    image: TransformerSize
+    text: TransformerSize
+
+
+TOWERS: dict[str, Towers] = {  # by the names that the paper's code gives them
+    "ViT-S-16-256-180-mask": Towers(TRANSFORMERS["small"], TRANSFORMERS["small"]),
+    "ViT-B-16-256-180-mask": Towers(TransformerSize(768, 12, 12), TRANSFORMERS["base"]),
+}
+MLF_LAYERS = 4  # blocks over the two tokens [image, text]
+
 Padding = Literal["length", "id"]
+Fusion = Literal["add", "magiclens"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,16 @@ class FuseLIPConfig:
     @property
     def titok(self) -> TiTokVariant:
         return TITOKS[self.image_tokenizer]
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings."""
+        return self.size.width
+
+    @property
+    def architecture(self) -> str:
+        """What a checkpoint must agree in to be this model, in words."""
+        return f"transformer {self.transformer!r} with image tokenizer {self.image_tokenizer!r}"
 
     @property
     def image_offset(self) -> int:
@@ -138,14 +164,13 @@ class FuseLIPConfig:
         if not isinstance(value, dict) or value.get("model_name") != _MODEL_NAME:
             found = value.get("model_name") if isinstance(value, dict) else type(value).__name__
             raise UserError(
-                f"{where} is not the configuration of a FuseLIP model (model_name is {found!r}, not {_MODEL_NAME!r})"
+                f"{where} is not the configuration of a model of ours: model_name is {found!r}, and neither "
+                f"{_MODEL_NAME!r} (FuseLIP) nor {_LATE_NAME!r} (a late-fusion baseline)"
             )
         _require(value, {"mask_pad": True, "use_eoi": False}, where)
         transformer = _choice(value, "transformer_size", {name: name for name in TRANSFORMERS}, where)
         tokenizer = _choice(value, "image_tokenizer", {variant.repo: name for name, variant in TITOKS.items()}, where)
-        padding = _choice(
-            value | {"padding": value.get("padding", "id")}, "padding", {"id": "id", "length": "length"}, where
-        )
+        padding = _choice({"padding": "id"} | value, "padding", _PADDINGS, where)
         context_length = _number(value, "context_length", TITOKS[tokenizer].num_latents + 2, MAX_CONTEXT_LENGTH, where)
         mlm_probability = float(_number(value, "mlm_probability", 0, 1, where))
         text = value.get("text_config")
@@ -161,15 +186,72 @@ class FuseLIPConfig:
         return config
 
 
-_MODEL_NAME = "fuse-clip-titok"
+@dataclass(frozen=True)
+class LateFusionConfig:
+    """Everything that fixes the shapes and conventions of one of the paper's late-fusion baselines.
+
+    `fusion`: "add" (SF: the normalised tower outputs are added) or "magiclens" (MLF: a small transformer joins them).
+    `padding`: as for FuseLIPConfig; "id" is what the paper's code does, so what a checkpoint trained with it needs.
+    """
+
+    towers: str
+    fusion: Fusion
+    padding: Padding = "length"
+    context_length: int = CONTEXT_LENGTH
+
+    @property
+    def sizes(self) -> Towers:
+        return TOWERS[self.towers]
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings."""
+        return self.sizes.text.width
+
+    @property
+    def architecture(self) -> str:
+        """What a checkpoint must agree in to be this model, in words."""
+        return f"towers {self.towers!r} with fusion {self.fusion!r}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Our own layout, all of it required: the paper's code publishes no configuration of these models."""
+        return {
+            "model_name": _LATE_NAME,
+            "towers": self.towers,
+            "fusion": self.fusion,
+            "padding": self.padding,
+            "context_length": self.context_length,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], where: str = "config.json") -> LateFusionConfig:
+        """Read what `to_json` writes. Raises UserError naming the key that is wrong."""
+        towers = _choice(value, "towers", {name: name for name in TOWERS}, where)
+        fusion = _choice(value, "fusion", {"add": "add", "magiclens": "magiclens"}, where)
+        padding = _choice(value, "padding", _PADDINGS, where)
+        context_length = int(_number(value, "context_length", 2, MAX_CONTEXT_LENGTH, where))
+        return cls(towers, fusion, padding, context_length)  # type: ignore[arg-type]
+
+
+_MODEL_NAME, _LATE_NAME = "fuse-clip-titok", "fuselip-late-fusion"
+_PADDINGS = {"id": "id", "length": "length"}
+
+Config = FuseLIPConfig | LateFusionConfig
+
+
+def config_from_json(value: Any, where: str = "config.json") -> Config:
+    """The configuration that a config.json holds, of either kind. Raises UserError naming the key that is wrong."""
+    if isinstance(value, dict) and value.get("model_name") == _LATE_NAME:
+        return LateFusionConfig.from_json(value, where)
+    return FuseLIPConfig.from_json(value, where)
 
 
 @dataclass(frozen=True)
 class Model:
     """A model by the name users type: its configuration and its published checkpoints {weights name: hub repo}."""
 
-    config: FuseLIPConfig
-    published: Mapping[str, str]
+    config: Config
+    published: Mapping[str, str] = field(default_factory=dict)
 
 
 # Weights names are in order of preference: `auto` downloads the first one.
@@ -182,6 +264,10 @@ MODELS: dict[str, Model] = {
         FuseLIPConfig("base", "bl128"),
         {"cc12m-mm": "chs20/FuseLIP-B-CC12M-MM", "cc3m-mm": "chs20/FuseLIP-B-CC3M-MM"},
     ),
+    "siglip-s-sf": Model(LateFusionConfig("ViT-S-16-256-180-mask", "add")),
+    "siglip-s-mlf": Model(LateFusionConfig("ViT-S-16-256-180-mask", "magiclens")),
+    "siglip-b-sf": Model(LateFusionConfig("ViT-B-16-256-180-mask", "add")),
+    "siglip-b-mlf": Model(LateFusionConfig("ViT-B-16-256-180-mask", "magiclens")),
 }
 
 

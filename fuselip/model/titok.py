@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fuselip.model.sizes import IMAGE_SIZE, NUM_PATCHES, PATCH_SIZE, TiTokVariant
-from fuselip.model.transformer import Block, Conv, Embedding
+from fuselip.model.transformer import Block, Conv, Embedding, patches
 
 
 class TiTokEncoder(nn.Module):
@@ -67,7 +67,7 @@ class _Encoder(nn.Module):
     def forward(self, pixels_BCHW: Tensor, latent_tokens_LD: Tensor) -> Tensor:
         """z [B, L, E]."""
         assert pixels_BCHW.shape[1:] == (3, IMAGE_SIZE, IMAGE_SIZE), pixels_BCHW.shape
-        patches_BPD = self._embed_patches(pixels_BCHW) + self.positional_embedding[1:]
+        patches_BPD = self.patch_embed(patches(pixels_BCHW)) + self.positional_embedding[1:]
         batch = len(patches_BPD)
         first_1D = self.class_embedding + self.positional_embedding[:1]
         latents_LD = latent_tokens_LD + self.latent_token_positional_embedding
@@ -77,13 +77,6 @@ class _Encoder(nn.Module):
             x = block(x)
         latents_BLD = self.transformer[-1](x, rows_BQD=x[:, -len(latents_LD) :])
         return self._project(self.ln_post(latents_BLD))
-
-    def _embed_patches(self, pixels_BCHW: Tensor) -> Tensor:
-        """The patches of 16x16 pixels, cut out and embedded: [B, P, D]."""
-        grid = IMAGE_SIZE // PATCH_SIZE
-        x = pixels_BCHW.unflatten(3, (grid, PATCH_SIZE)).unflatten(2, (grid, PATCH_SIZE))
-        x_BPC = x.permute(0, 2, 4, 1, 3, 5).reshape(len(x), NUM_PATCHES, -1)
-        return self.patch_embed(x_BPC)
 
     def _project(self, x_BLD: Tensor) -> Tensor:
         """The 1x1 convolution from D to E.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from fuselip.model.sizes import EOT, PAD
+from fuselip.model.sizes import EOT, PAD, Padding
 
 
 def join(image_ids: Sequence[int], text_ids: Sequence[int], context_length: int) -> list[int]:
@@ -29,6 +29,14 @@ def pad(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     width = max(lengths)
     rows = [[*ids, *[PAD] * (width - len(ids))] for ids in sequences]
     return torch.tensor(rows, dtype=torch.int64), torch.tensor(lengths, dtype=torch.int64)
+
+
+def key_mask(ids_BT: Tensor, lengths_B: Tensor, padding: Padding) -> Tensor | None:
+    """Which keys attention may see: bool [B, 1, 1, T], or None where it is all of them."""
+    seen_BT = torch.arange(ids_BT.shape[1], device=ids_BT.device) < lengths_B[:, None]
+    if padding == "id":
+        seen_BT = seen_BT & (ids_BT != PAD)
+    return None if bool(seen_BT.all()) else seen_BT[:, None, None, :]
 
 
 def by_length(sequences: Sequence[Sequence[int]], max_tokens: int) -> Iterator[list[int]]:

@@ -1,4 +1,4 @@
-"""Pre-norm transformer blocks, shared by FuseLIP and the image tokenizer; keys as in open_clip's state dicts.
+"""Pre-norm transformer blocks, shared by all models and the image tokenizer; keys as in open_clip's state dicts.
 
 Shapes: B batch, T tokens, Q tokens wanted, D width, H heads, K head width, M hidden width of the MLP.
 The residual stream and the norms stay fp32; `lower_precision` stores the matrices, and so multiplies, in bf16 or fp16.
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fuselip.model.linear import linear
-from fuselip.model.sizes import MLP_RATIO, TransformerSize
+from fuselip.model.sizes import IMAGE_SIZE, MLP_RATIO, NUM_PATCHES, PATCH_SIZE, TransformerSize
 
 
 class Linear(nn.Module):
@@ -41,14 +41,21 @@ class Embedding(nn.Module):
 class Conv(nn.Module):
     """Weight and bias of a convolution whose stride is its side, applied as one matrix product, which is faster."""
 
-    def __init__(self, channels: int, width: int, side: int) -> None:
+    def __init__(self, channels: int, width: int, side: int, *, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width, channels, side, side))
-        self.bias = nn.Parameter(torch.empty(width))
+        self.bias = nn.Parameter(torch.empty(width)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., channels * side * side] (channel first) to [..., width]."""
         return linear(x, self.weight.flatten(1), self.bias)
+
+
+def patches(pixels_BCHW: Tensor) -> Tensor:
+    """The patches of 16x16 pixels, row by row, as `Conv` takes them: [B, P, C * 16 * 16]."""
+    grid = IMAGE_SIZE // PATCH_SIZE
+    x = pixels_BCHW.unflatten(3, (grid, PATCH_SIZE)).unflatten(2, (grid, PATCH_SIZE))
+    return x.permute(0, 2, 4, 1, 3, 5).reshape(len(x), NUM_PATCHES, -1)
 
 
 class Attention(nn.Module):
@@ -61,10 +68,12 @@ class Attention(nn.Module):
         self.in_proj_bias = nn.Parameter(torch.empty(3 * size.width))
         self.out_proj = Linear(size.width, size.width)
 
-    def forward(self, x_BTD: Tensor, mask: Tensor | None, rows_BQD: Tensor | None, residual_BQD: Tensor) -> Tensor:
+    def forward(
+        self, x_BTD: Tensor, mask: Tensor | None, rows_BQD: Tensor | None, residual_BQD: Tensor | None
+    ) -> Tensor:
         """Attend from `rows` (default: every token) to x. `mask` [B, 1, 1, T] is True where a key may be seen.
 
-        The result is added to the residual stream.
+        The result is added to the residual stream, where there is one.
         """
         width = x_BTD.shape[-1]
         if rows_BQD is None:
@@ -87,6 +96,28 @@ class MLP(nn.Module):
 
     def forward(self, x_BTD: Tensor, residual_BTD: Tensor) -> Tensor:
         return self.c_proj(self.c_fc(x_BTD, gelu=True), residual=residual_BTD)
+
+
+class Blocks(nn.Module):
+    """The blocks of one transformer, under the key that open_clip gives them."""
+
+    def __init__(self, size: TransformerSize) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(Block(size) for _ in range(size.layers))
+
+    def forward(self, x_BTD: Tensor, mask: Tensor | None = None) -> Tensor:
+        """All rows [B, T, D]."""
+        for block in self.resblocks:
+            x_BTD = block(x_BTD, mask)
+        return x_BTD
+
+    def row(self, x_BTD: Tensor, index_B: Tensor | int, mask: Tensor | None = None) -> Tensor:
+        """One row of each sequence [B, D]: the same numbers, the last block computed for that row alone."""
+        for block in self.resblocks[:-1]:
+            x_BTD = block(x_BTD, mask)
+        picked_B1D = x_BTD[torch.arange(len(x_BTD), device=x_BTD.device), index_B].unsqueeze(1)
+        row_B1D: Tensor = self.resblocks[-1](x_BTD, mask, picked_B1D)
+        return row_B1D.squeeze(1)
 
 
 class Block(nn.Module):

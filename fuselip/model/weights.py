@@ -16,10 +16,9 @@ from fuselip.core.errors import UsageError, UserError
 from fuselip.core.files import sha256_file
 from fuselip.core.plugins import did_you_mean
 from fuselip.model import hub
-from fuselip.model.checkpoints import CONFIG_FILE, load_model, read_config, weights_file
-from fuselip.model.fuselip import FuseLIP
+from fuselip.model.checkpoints import CONFIG_FILE, Network, load_model, read_config, weights_file
 from fuselip.model.random_init import random_model
-from fuselip.model.sizes import MODELS, FuseLIPConfig, model_of
+from fuselip.model.sizes import MODELS, Config, model_of
 
 AUTO, RANDOM, HUB = "auto", "random", "hf:"
 MAX_LOCAL_FOLDERS = 500
@@ -33,7 +32,7 @@ class Found:
     record: Weights
 
 
-def load_weights(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False) -> tuple[FuseLIP, Weights]:
+def load_weights(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False) -> tuple[Network, Weights]:
     """The model `name` in fp32 on the CPU, and the record of what it runs on (its note says so in plain words).
 
     Raises UsageError for an unknown name; UserError for a refused, missing, damaged or other model's checkpoint.
@@ -55,7 +54,8 @@ def load_weights(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool
 def find(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False) -> Found:
     """Resolve `weights`: auto | a published name | random | hf:REPO[@REV] | a checkpoint folder.
 
-    "auto" takes the hub cache, then the hub; random weights only where there is no network (or it is not to be used).
+    "auto" takes the hub cache, then the hub; random weights only where there is no network (or it is not to be used),
+    or where no trained weights were published; the record's note says so.
     """
     published = model_of(name).published
     offline = offline or constants.HF_HUB_OFFLINE
@@ -93,6 +93,8 @@ def trained_at_hand() -> list[str]:
 
 def _auto(name: str, seed: int, offline: bool) -> Found:
     published = model_of(name).published
+    if not published:
+        return _random(name, seed, "no trained weights of this model are published that we know of")
     for repo in published.values():
         if snapshot := hub.cached(repo):
             return _of_cache(repo, snapshot)
@@ -101,8 +103,6 @@ def _auto(name: str, seed: int, offline: bool) -> Found:
     reason = hub.unreachable()
     if reason is not None:
         return _random(name, seed, f"no network, and none of its trained weights are in the hub cache; {reason}")
-    if not published:
-        raise UsageError(f"{name} has no published weights; choose --weights random or a checkpoint folder")
     return _downloaded(next(iter(published.values())), None)
 
 
@@ -154,17 +154,12 @@ def _random(name: str, seed: int, why: str) -> Found:
     return Found(None, Weights("random", f"seed {seed}", note=note))
 
 
-def _check_size(name: str, config: FuseLIPConfig, folder: Path) -> None:
-    wanted = model_of(name).config
-    if (config.transformer, config.image_tokenizer) != (wanted.transformer, wanted.image_tokenizer):
-        fitting = [
-            known
-            for known, model in MODELS.items()
-            if (model.config.transformer, model.config.image_tokenizer) == (config.transformer, config.image_tokenizer)
-        ]
+def _check_size(name: str, config: Config, folder: Path) -> None:
+    wanted = model_of(name).config.architecture
+    if config.architecture != wanted:
+        fitting = [known for known, model in MODELS.items() if model.config.architecture == config.architecture]
         raise UserError(
-            f"{folder} holds another model than {name}: transformer {config.transformer!r} with image tokenizer "
-            f"{config.image_tokenizer!r}, not {wanted.transformer!r} with {wanted.image_tokenizer!r}"
+            f"{folder} holds another model than {name}: {config.architecture}, not {wanted}"
             + (f"; load it as {fitting[0]}" if fitting else "")
         )
 

@@ -45,7 +45,8 @@ def test_a_table_shows_score_interval_chance_and_controls(width: int) -> None:
     assert ("76.2*" in text and "70.1–81.5" in text) if width == 80 else ("76.2 [70.1, 81.5]*" in text)
     row = " ".join(next(line for line in lines if "tgit/rotate" in line).split())
     assert "76.2" in row
-    assert row.endswith("5.6 74.8 5.6 6.0 100.0 10.0 n/a")
+    blind, gap = ("", "") if width == 80 else (" n/a", " n/a")  # at 80 columns they stand under chance and norm.
+    assert row.endswith(f"5.6{blind} 74.8{gap} 5.6 6.0 100.0 10.0 n/a")
     assert "* fewer than 10 source images" in text
     assert "12.3 s, peak memory 812 MiB" in text
     assert "…" not in text
@@ -66,6 +67,50 @@ def test_marks_warnings_and_skips_are_footnotes() -> None:
         assert "x: 1 items skipped" in text
         assert "single source image" in text
     assert "few" not in render(summary(result(interval="wilson")), "table", 100)
+
+
+AUDITED: dict[str, Any] = {
+    "audit": {
+        "blind": {"characters": 0.996, "bag_of_words": 0.8},
+        "unimodal": {},
+        "needs_fusion": False,
+        "reason": "characters reach 99.6",
+    },
+    "composition": {"gap": 0.1234, "low": -0.01, "high": 0.25, "part": "text_only"},
+}
+
+
+@pytest.mark.parametrize("format_", list(FORMATS))
+@pytest.mark.parametrize("width", [80, 200])
+def test_shortcuts_stand_beside_the_score(format_: str, width: int) -> None:
+    text = render(summary(result("a/b", **AUDITED), result("c/d")), format_, width)
+    if format_ == "csv":
+        first, second = csv.DictReader(io.StringIO(text))
+        assert (first["characters"], first["needs_fusion"], first["gap_low"]) == ("0.996", "false", "-0.01")
+        assert (second["characters"], second["needs_fusion"], second["gap"]) == ("", "", "")
+        return
+    mark = r"\S{}" if format_ == "latex" else "§"
+    assert f"*{mark}" in text.replace("\\", "" if format_ == "md" else "\\")
+    assert text.count(mark) == 2  # the score of one task, and the footnote
+    assert "needs no fusion: a/b (characters reach 99.6)" in " ".join(text.split())
+    assert "+12.3" in text
+    assert ("-1.0" in text) == (format_ != "table" or width > 80)
+    assert "99.6" in text.split("needs no fusion")[0]
+    if format_ == "table":
+        assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("change", [
+    {"audit": {"blind": {"characters": "x"}}},
+    {"audit": {"blind": []}},
+    {"audit": {"reason": 3}},
+    {"audit": {"needs_fusion": 1}},
+    {"composition": {"gap": 0.1}},
+    {"composition": {**AUDITED["composition"], "part": None}},
+])  # fmt: skip
+def test_an_odd_audit_is_a_user_error(change: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="task 0 of the summary"):
+        render(summary(result(**change)))
 
 
 def test_untrained_weights_are_never_left_unsaid() -> None:
@@ -116,9 +161,9 @@ def test_csv_is_unrounded() -> None:
 
 def test_markdown_and_latex_tables_have_equal_cells_in_every_row() -> None:
     table = [line for line in render(summary(), "md").splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in table} == {11}
+    assert {line.count("|") for line in table} == {13}
     rows = [line for line in render(summary(), "latex").splitlines() if line.endswith(r"\\")]
-    assert {line.count("&") for line in rows} == {9}
+    assert {line.count("&") for line in rows} == {11}
 
 
 def test_clean() -> None:

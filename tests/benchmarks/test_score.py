@@ -10,19 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from score_reference import gallery, ranks
 from scoring_cases import ask, data_of, vectors_for
 
 from benchmarks import score
 from benchmarks.score import check_vectors, collapsed, pool_vectors, rank, unit
-from benchmarks.types import Candidate, Prediction, TaskData
+from benchmarks.types import Candidate, TaskData
 from fuselip.core.errors import UserError
 from fuselip.core.types import Input
 
 LETTERS = {key: f"text {key}" for key in "abcdef"}
-
-
-def ranks(found: Prediction) -> list[tuple[str, int, int, float]]:
-    return [(target.key, target.above, target.tied, target.gain) for target in found.targets]
 
 
 def test_a_hand_made_pool() -> None:
@@ -112,15 +109,6 @@ def test_the_order_of_candidates_and_queries_means_nothing(seed: int) -> None:
     for first, second in zip([found[i] for i in order], shuffled, strict=True):
         assert second.targets == first.targets
         assert [key for key, _ in second.top] == [key for key, _ in first.top]
-
-
-def gallery(num_queries: int, num_candidates: int, dim: int) -> tuple[TaskData, np.ndarray, list[str], np.ndarray]:
-    texts = {f"c{index}": f"text {index}" for index in range(num_candidates)}
-    queries = [ask(f"q{index}", {f"c{index % num_candidates}": 1}) for index in range(num_queries)]
-    data = data_of(texts, *queries)
-    numbers = np.random.default_rng(0)
-    contents = [candidate.content for candidate in data.candidates.values()]
-    return data, numbers.standard_normal((num_queries, dim)), contents, numbers.standard_normal((num_candidates, dim))
 
 
 def test_blocks_of_queries_give_what_one_product_gives() -> None:

@@ -1,4 +1,4 @@
-"""What the model's tests share: the tiny model."""
+"""What the model's tests share: the tiny models."""
 
 from __future__ import annotations
 
@@ -15,3 +15,11 @@ def tiny_config() -> Iterator[FuseLIPConfig]:
     """The configuration of "fuselip-tiny", which `load` knows for the length of the test."""
     yield tiny.register()
     tiny.unregister()
+
+
+@pytest.fixture
+def tiny_late() -> Iterator[None]:
+    """The models of `tiny.LATE_TINY`, which `load` knows for the length of the test."""
+    tiny.register_late()
+    yield
+    tiny.unregister_late()

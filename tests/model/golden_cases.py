@@ -19,10 +19,14 @@ from PIL import Image
 
 from fuselip.core.encoder import Weights
 from fuselip.model.encoder import FuseLIPEncoder
-from fuselip.model.sizes import MODELS, TITOKS, FuseLIPConfig
+from fuselip.model.encoder_base import ModelEncoder
+from fuselip.model.late_fusion_encoder import LateFusionEncoder
+from fuselip.model.sizes import MODELS, TITOKS, Config, LateFusionConfig
 from fuselip.model.text_tokenizer import text_tokenizer
 
 GOLDEN = Path(__file__).parent / "golden"
+FUSELIP = ("fuselip-s", "fuselip-b")
+LATE = ("siglip-s-sf", "siglip-s-mlf")
 VARIANTS = ("s128", "b64", "l32", "bl64", "bl128", "sl256")
 
 
@@ -82,22 +86,19 @@ TEXTS = [
 ]
 
 
-def encoder_of(config: FuseLIPConfig) -> FuseLIPEncoder:
+def encoder_of(config: Config, **options: Any) -> ModelEncoder:
     """An encoder on name-seeded weights, on the CPU in fp32."""
     record = Weights("name-seeded", sha256="0" * 64)
+    plain = {"device": torch.device("cpu"), "precision": "fp32", "compile": False}
+    if isinstance(config, LateFusionConfig):
+        return LateFusionEncoder("golden", name_seeded(config), record, **plain, **options)
     return FuseLIPEncoder(
-        "golden",
-        name_seeded(config),
-        record,
-        device=torch.device("cpu"),
-        precision="fp32",
-        compile=False,
-        reread=lambda: (name_seeded(config), record),
+        "golden", name_seeded(config), record, **plain, reread=lambda: (name_seeded(config), record), **options
     )
 
 
-def official(name: str) -> FuseLIPConfig:
-    """The configuration the official checkpoints come with: padding by id."""
+def official(name: str) -> Config:
+    """The configuration that checkpoints of the paper's code need: padding by id."""
     return replace(MODELS[name].config, padding="id")
 
 
@@ -108,10 +109,11 @@ def pixels_of(image: Image.Image) -> torch.Tensor:
 
 def main() -> None:
     GOLDEN.mkdir(exist_ok=True)
-    for name in MODELS:
+    for name in (*FUSELIP, *LATE):
         encoder = encoder_of(official(name))
         arrays = {f"emb__{key}": encoder.encode([value])[0] for key, value in INPUTS.items()}
-        arrays |= {f"seq__{key}": np.array(encoder.sequence(value), np.int32) for key, value in INPUTS.items()}
+        if name in FUSELIP:
+            arrays |= {f"seq__{key}": np.array(encoder.sequence(value), np.int32) for key, value in INPUTS.items()}
         np.savez_compressed(GOLDEN / f"{name}.npz", **arrays)
     with torch.inference_mode():
         ids = {key: name_seeded_titok(TITOKS[key]).encode_ids(pixels_of(drawn("rings")))[0] for key in VARIANTS}

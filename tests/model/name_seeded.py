@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fuselip.model.checkpoints import blank, fill
-from fuselip.model.fuselip import FuseLIP
-from fuselip.model.sizes import FuseLIPConfig, TiTokVariant
+from fuselip.model.checkpoints import Network, blank, fill
+from fuselip.model.sizes import Config, TiTokVariant
 from fuselip.model.titok import TiTokEncoder
 
 CONSTANTS = {"logit_scale": math.log(10), "logit_bias": -10.0}
@@ -35,7 +34,7 @@ def value_of(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return noise / np.float32(np.sqrt(math.prod(shape[1:])))
 
 
-def name_seeded(config: FuseLIPConfig) -> FuseLIP:
+def name_seeded(config: Config) -> Network:
     """A model filled with those values (the tied tensor goes by the name of the token embedding)."""
     model = blank(config)
     fill(model, _values(model, ""))

@@ -18,7 +18,7 @@ from fuselip.core.errors import UserError
 from fuselip.model.checkpoints import load_model, read_config, weights_file
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.random_init import random_model
-from fuselip.model.sizes import MODELS, FuseLIPConfig
+from fuselip.model.sizes import MODELS, FuseLIPConfig, config_from_json
 
 
 @pytest.fixture
@@ -191,4 +191,4 @@ def test_a_resaved_official_configuration_keeps_its_mask_token() -> None:
 def test_configurations_survive_the_round_trip(name: str) -> None:
     for padding in ("length", "id"):
         config = replace(MODELS[name].config, padding=padding)
-        assert FuseLIPConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+        assert config_from_json(json.loads(json.dumps(config.to_json()))) == config

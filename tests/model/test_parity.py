@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden_cases import GOLDEN, INPUTS, VARIANTS, drawn, encoder_of, official, pixels_of
+from golden_cases import FUSELIP, GOLDEN, INPUTS, VARIANTS, drawn, encoder_of, official, pixels_of
 from name_seeded import name_seeded_titok
 from PIL import Image
 from torch.nn import functional as F
 
 from fuselip.model.checkpoints import blank
 from fuselip.model.encoder import FuseLIPEncoder
-from fuselip.model.sizes import EOT, MODELS, TITOKS, FuseLIPConfig
+from fuselip.model.sizes import EOT, TITOKS, FuseLIPConfig
 
 TOLERANCE = 1e-5
-NAMES = [pytest.param("fuselip-s", id="S"), pytest.param("fuselip-b", id="B")]
+NAMES = [pytest.param(name, id=name[-1].upper()) for name in FUSELIP]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -27,7 +27,7 @@ def encoder(request: pytest.FixtureRequest) -> FuseLIPEncoder:
 
 
 def test_own_golden_files(encoder: FuseLIPEncoder) -> None:
-    name = next(name for name, model in MODELS.items() if model.config.size == encoder.model.config.size)
+    name = next(name for name in FUSELIP if official(name) == encoder.model.config)
     golden = np.load(GOLDEN / f"{name}.npz")
     together = encoder.encode(list(INPUTS.values()))
     for row, (key, value) in zip(together, INPUTS.items(), strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from golden_cases import drawn, pixels_of
+from golden_cases import FUSELIP, drawn, pixels_of
 
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.random_init import random_model
@@ -54,7 +54,7 @@ def test_scales(model: FuseLIP) -> None:
     assert all(tensor.isfinite().all() for tensor in state.values())
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", FUSELIP)
 def test_image_ids_vary_within_and_between_pictures(name: str) -> None:
     titok = random_model(MODELS[name].config, 0)[0].titok
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""A model small enough for every test, registered beside the real ones: width 32, 8 image tokens, 64 codes."""
+"""Models small enough for every test, registered beside the real ones: width 32, 8 image tokens, 64 codes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fuselip.model import sizes
-from fuselip.model.sizes import FuseLIPConfig, Model, TiTokVariant, TransformerSize
+from fuselip.model.sizes import FuseLIPConfig, Fusion, LateFusionConfig, Model, TiTokVariant, Towers, TransformerSize
 
 NAME = "fuselip-tiny"
+LATE_TINY: dict[str, Fusion] = {"tiny-sf": "add", "tiny-mlf": "magiclens"}
 REPOS = {"cc12m-mm": "owner/tiny-cc12m", "cc3m-mm": "owner/tiny-cc3m"}
 
 
@@ -28,6 +29,19 @@ def register() -> FuseLIPConfig:
 
 def unregister() -> None:
     del sizes.TRANSFORMERS["tiny"], sizes.TITOKS["tiny"], sizes.MODELS[NAME]
+
+
+def register_late() -> None:
+    """Add late-fusion models of both kinds, whose towers differ in width."""
+    sizes.TOWERS["tiny"] = Towers(TransformerSize(48, 3, 2), TransformerSize(32, 2, 2))
+    for name, fusion in LATE_TINY.items():
+        sizes.MODELS[name] = Model(LateFusionConfig("tiny", fusion))
+
+
+def unregister_late() -> None:
+    del sizes.TOWERS["tiny"]
+    for name in LATE_TINY:
+        del sizes.MODELS[name]
 
 
 def write_checkpoint(folder: Path, config: FuseLIPConfig, state: Mapping[str, Tensor]) -> Path:
