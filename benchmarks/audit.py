@@ -20,7 +20,7 @@ from benchmarks.encoders import Adapted, adapt
 from benchmarks.evaluation import open_store
 from benchmarks.metrics import METRICS
 from benchmarks.report import clean, percent
-from benchmarks.session import Listener, Loaded, Session
+from benchmarks.session import Listener, Loaded, Session, source_of
 from benchmarks.stats import count_clusters
 from benchmarks.types import Result, TaskContext, TaskData, TaskSpec
 from fuselip.core.errors import UserError
@@ -75,7 +75,7 @@ def audit(
     if loaded:
         embedder = adapt(encoder)
         with ExitStack() as stack:
-            store = stack.enter_context(open_store(embedder, None, True, stack))
+            store = stack.enter_context(open_store(source_of(embedder), None, True, stack))
             results = Session(embedder, loaded, None, store, listener).results()
         found.tasks = [_with_model(part.spec, embedder, result) for part, result in zip(loaded, results, strict=True)]
     return found

@@ -29,7 +29,6 @@ DIGITS = 9
 """Decimals to which a sum of log-odds counts, so that equal bags of words are tied whatever the rounding."""
 
 _WORD = re.compile(r"\w+")
-_SIDES = ("left", "top", "right", "bottom")
 
 
 def predictions(data: TaskData, *, top: int = 100) -> dict[str, list[Prediction]]:
@@ -52,11 +51,13 @@ def _area(candidate: Candidate) -> float | None:
     """Pixels of the box that a candidate was cropped to; None where it is no such crop."""
     images: list[ImageRef | None] = [item.image for item in candidate.inputs]
     steps = images[0].operations if len(images) == 1 and images[0] else ()
-    boxes = [dict(step.params) for step in steps if {*_SIDES} <= {name for name, _ in step.params}]
-    if not boxes:
-        return None
-    left, top, right, bottom = (float(boxes[-1][side]) for side in _SIDES)
-    return (right - left) * (bottom - top)
+    for step in reversed(steps):
+        params = {name: value for name, value in step.params if not isinstance(value, str)}
+        if {"left", "top", "right", "bottom"} <= params.keys():
+            return float((params["right"] - params["left"]) * (params["bottom"] - params["top"]))
+        if {"left", "top", "width", "height"} <= params.keys():
+            return float(params["width"] * params["height"])
+    return None
 
 
 def _fixed(data: TaskData, contents: Sequence[Candidate], worth: np.ndarray, top: int) -> list[Prediction]:

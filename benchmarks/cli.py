@@ -10,6 +10,7 @@ import click
 from benchmarks.audit_command import audit
 from benchmarks.compare_command import compare
 from benchmarks.doctor_command import doctor
+from benchmarks.export.command import export
 from benchmarks.fetch_command import fetch
 from benchmarks.leaks_command import leaks
 from benchmarks.model_options import encoder_of, model_options
@@ -123,14 +124,31 @@ def list_(what: str, as_json: bool) -> None:
     "--format", "format_", type=click.Choice(["table", "csv", "md", "latex"]), default="table", show_default=True
 )
 @click.option("--skills", is_flag=True, help="Accuracy by angle, crop cell, jitter strength, flip axis, ...")
+@click.option(
+    "--clean",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Scores of the questions that FILE calls clean (`leaks SET --out FILE`).",
+)
+@click.option("--geometry", is_flag=True, help="Modality gap, uniformity, alignment and effective rank.")
 @debug_option
-def show(run_folder: Path, format_: str, skills: bool) -> None:
+def show(run_folder: Path, format_: str, skills: bool, clean: Path | None, geometry: bool) -> None:
     """The results of a finished run."""
+    if clean is not None:
+        from benchmarks.clean import clean_scores, to_text
+
+        click.echo(to_text(clean_scores(run_folder, clean)), nl=False)
+        return
     from benchmarks.report import render
     from benchmarks.runs import RunFolder
     from benchmarks.skills_report import render_skills
 
     summary = RunFolder(run_folder).summary()
+    if geometry:
+        from benchmarks.geometry import lines
+
+        found = summary.get("geometry")
+        click.echo("\n".join(lines(found)) if found else "the run that wrote this encoded nothing, and has no geometry")
+        return
     click.echo(render_skills(summary) if skills else render(summary, format_), nl=False)
 
 
@@ -167,7 +185,7 @@ def check(
     return 1 if any(finding.status == "fail" for finding in findings) else 0
 
 
-for command in (audit, compare, leaks, view, stability, robustness, fetch, doctor, reproduce):
+for command in (audit, compare, leaks, export, view, stability, robustness, fetch, doctor, reproduce):
     main.add_command(command)
 
 

@@ -23,13 +23,14 @@ from benchmarks.encoders.libraries import (
 )
 from fuselip.core.encoder import EncoderInfo, Limits
 from fuselip.core.errors import UserError
+from fuselip.core.files import read_json
 from fuselip.core.fusion import Fused, FusionPolicy, PolicyName
 from fuselip.core.types import ImageRef, content_hash
 
 CODE_VERSION = 1
 # Which `model_type`s of transformers each prefix takes.
 FAMILIES = {
-    "clip": ("clip", "chinese_clip", "metaclip_2", "altclip"),
+    "clip": ("clip",),
     "siglip": ("siglip", "siglip2"),
 }
 
@@ -80,15 +81,18 @@ class Towers:
         # Pillow's processors everywhere: those of torchvision give other pixels, and are not everywhere.
         self.processor = AutoImageProcessor.from_pretrained(checkpoint.folder, backend="pil", **options)
         self.length = int(config.text_config.max_position_embeddings)
-        # SigLIP was trained on texts padded to their full length, without a mask; CLIP looks at its end token.
-        self.padding: str | bool = "max_length" if kind.startswith("siglip") else True
+        # SigLIP was trained on texts padded to their full length, without a mask, and SigLIP 2 on lower case. Not every
+        # checkpoint's tokenizer says so: those of fixed resolution are called SigLIP's model with Gemma's tokenizer.
+        self.whole = kind.startswith("siglip")
+        self.lower = kind == "siglip2" or (self.whole and _tokenizer_class(checkpoint).startswith(("Gemma", "Siglip2")))
         settings = settings_of(
             device,
             ("transformers", "tokenizers"),
             model_type=kind,
             image_processor=type(self.processor).__name__,
             text_length=self.length,
-            text_padding="max_length" if self.padding == "max_length" else "longest",
+            text_padding="to full length, unmasked" if self.whole else "longest",
+            text_lower_case=self.lower,
             trust_remote_code=checkpoint.with_code,
         )
         self.info = EncoderInfo(
@@ -120,10 +124,21 @@ class Towers:
         import torch
 
         ids = self.tokenizer(
-            list(texts), padding=self.padding, truncation=True, max_length=self.length, return_tensors="pt"
+            [text.lower() if self.lower else text for text in texts],
+            padding="max_length" if self.whole else True,
+            truncation=True,
+            max_length=self.length,
+            return_attention_mask=not self.whole,
+            return_tensors="pt",
         )
         with torch.inference_mode():
             return _rows(self.model.get_text_features(**to_device(ids, self.device, self.dtype)))
+
+
+def _tokenizer_class(checkpoint: Checkpoint) -> str:
+    path = checkpoint.folder / "tokenizer_config.json"
+    found = read_json(path) if path.is_file() else {}
+    return str(found.get("tokenizer_class", "")) if isinstance(found, dict) else ""
 
 
 def _rows(output: Any) -> np.ndarray:

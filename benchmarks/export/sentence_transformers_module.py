@@ -41,7 +41,7 @@ def _module_class() -> Any:
     import torch
     from sentence_transformers.base.modules.input_module import InputModule
 
-    class FuselipModule(InputModule):  # type: ignore[misc]
+    class FuselipModule(InputModule):
         """`preprocess` makes Inputs, `forward` embeds them."""
 
         forward_kwargs = frozenset({"task"})

@@ -99,4 +99,5 @@ def effect(before: Scene, edit: Edit) -> Hashable:
 
 
 def result(edit: Edit) -> Scene:
+    """The scene that an edit leads to."""
     return parse_spec(str(dict(edit.image.operations[0].params)["spec"]))

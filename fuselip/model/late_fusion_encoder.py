@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,14 +12,20 @@ from torch.nn import functional as F
 
 from fuselip.core.encoder import Weights
 from fuselip.core.errors import UserError
+from fuselip.core.images import rgb_pixels
+from fuselip.core.types import ImageRef
 from fuselip.model.encoder_base import TOKENS_PER_PASS, ModelEncoder, PreparedBatch
 from fuselip.model.late_fusion import LateFusion
-from fuselip.model.sizes import EOT, SOT
+from fuselip.model.sizes import EOT, IMAGE_SIZE, SOT
 from fuselip.model.tokens import by_length, pad
 
 EMPTY = (SOT, EOT)
 FUSIONS = {"add": "late: normalised-sum (SF)", "magiclens": "late: MLF"}
 PAIRS_PER_PASS = 1024
+_ALONE = (
+    "input {number} is an image without text, and {name} (MLF) joins every image with a text; give it one, or leave "
+    "append_empty_text on"
+)
 
 
 class LateFusionEncoder(ModelEncoder):
@@ -55,6 +62,39 @@ class LateFusionEncoder(ModelEncoder):
         )
         self.append_empty_text = append_empty_text
 
+    def prepare_images(self, images: Sequence[ImageRef]) -> np.ndarray:
+        """uint8 [M, 256, 256, 3]; safe to call in another thread."""
+        return np.stack([rgb_pixels(image, IMAGE_SIZE) for image in images])
+
+    @torch.inference_mode()
+    def encode_images(self, images: np.ndarray) -> np.ndarray:
+        """The image tower's outputs float32 [M, E] of what `prepare_images` made."""
+        return self._images(images).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """The text tower's outputs float32 [K, E]."""
+        return self._texts([tuple(self.tokenize_text(text)) for text in texts]).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def join(self, images: np.ndarray, texts: np.ndarray, has_image: np.ndarray, has_text: np.ndarray) -> np.ndarray:
+        """Unit vectors float32 [N, E] from tower outputs [N, E]; rows of what an input lacks (bool [N]) are zero."""
+        if (~has_text).any():
+            if self.append_empty_text:
+                texts, has_text = np.where(has_text[:, None], texts, self._empty_text), np.ones_like(has_text)
+            elif self.model.config.fusion == "magiclens":
+                raise UserError(_ALONE.format(number=int(np.argmin(has_text)), name=self.info.name))
+        vectors = np.empty_like(images)
+        for start in range(0, len(images), PAIRS_PER_PASS):
+            part = slice(start, start + PAIRS_PER_PASS)
+            given = (torch.tensor(array[part], device=self.device) for array in (images, texts, has_image, has_text))
+            vectors[part] = F.normalize(self.model.fuse(*given).float(), dim=-1).cpu().numpy()
+        return vectors
+
+    @cached_property
+    def _empty_text(self) -> np.ndarray:
+        return self.encode_texts([""])[0]
+
     @torch.inference_mode()
     def _encode(self, batch: PreparedBatch) -> np.ndarray:
         text_rows, distinct = self._text_rows(batch)
@@ -76,10 +116,7 @@ class LateFusionEncoder(ModelEncoder):
             if ids != EMPTY or image is None or self.append_empty_text:
                 rows.append(distinct.setdefault(ids, len(distinct)))
             elif self.model.config.fusion == "magiclens":
-                raise UserError(
-                    f"input {number} is an image without text, and {self.info.name} (MLF) joins every image with a "
-                    "text; give it one, or leave append_empty_text on"
-                )
+                raise UserError(_ALONE.format(number=number, name=self.info.name))
             else:
                 rows.append(None)
         return rows, list(distinct)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,7 @@ def test_equal_to_direct_calls(folder: Path) -> None:
         padding=True if folder.name.startswith("clip") else "max_length",
         truncation=True,
         max_length=16,
+        return_attention_mask=folder.name.startswith("clip"),
         return_tensors="pt",
     )
     pixels = AutoImageProcessor.from_pretrained(folder, backend="pil")(images=pictures, return_tensors="pt")
@@ -80,9 +83,7 @@ def test_contract(folder: Path) -> None:
 @pytest.mark.slow
 def test_fingerprint_covers_weights_configuration_and_policy(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / folder.name
-    copy.mkdir()
-    for file in folder.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(folder, copy)
     first = resolve(spec(folder), device="cpu").info
     again = resolve(spec(copy), device="cpu").info
     assert first.fingerprint == again.fingerprint
@@ -122,9 +123,7 @@ def test_refusals(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no revision"):
         resolve(spec(folder), {"revision": "main"})
     copy = tmp_path / folder.name
-    copy.mkdir()
-    for file in folder.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(folder, copy)
     weights = safetensors.numpy.load_file(copy / "model.safetensors")
     weights.pop(sorted(weights)[-1])
     safetensors.numpy.save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
@@ -133,6 +132,21 @@ def test_refusals(folder: Path, tmp_path: Path) -> None:
     (copy / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"holds neither \*.safetensors nor"):
         resolve(spec(copy))
+
+
+@pytest.mark.slow
+def test_case_is_lowered_for_siglip_2_alone(folder: Path, tmp_path: Path) -> None:
+    def same(spec: str) -> bool:
+        upper, lower = resolve(spec, device="cpu").encode([Input("A Cat"), Input("a cat")])
+        return np.array_equal(upper, lower)
+
+    assert same(spec(folder)) is folder.name.startswith("siglip2")
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    config = json.loads((copy / "tokenizer_config.json").read_text("utf-8"))
+    (copy / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": "GemmaTokenizer"}), "utf-8")
+    # as SigLIP 2 of fixed resolution is published: SigLIP's model with Gemma's tokenizer
+    assert same(spec(copy)) is folder.name.startswith("siglip")
 
 
 @pytest.mark.slow

@@ -86,6 +86,9 @@ def test_the_larger_box_wins_where_all_candidates_are_boxes() -> None:
     query = ask("q", {"large": 1})
     assert set(found := blind.predictions(TaskData((query,), pool))) == {"box_area"}
     assert accuracy(found["box_area"]) == 1
+    step = Operation.of("dilated_crop", left=1, top=1, width=6.5, height=1.0, dilation=0.7)
+    other = Candidate("other", (Input(image=ImageRef("a" * 64).then(step)),))
+    assert accuracy(blind.predictions(TaskData((query,), {**pool, "other": other}))["box_area"]) == 1
     whole = {**pool, "whole": Candidate("whole", (Input(image=ImageRef("b" * 64)),))}
     assert blind.predictions(TaskData((query,), whole)) == {}
 

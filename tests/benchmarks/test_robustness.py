@@ -31,7 +31,7 @@ WORDS = st.lists(st.text("abcxyz-'4", min_size=1, max_size=9), max_size=12).map(
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw(tmp_path_factory.mktemp("pictures"), 3)
+    return draw(tmp_path_factory.mktemp("pictures"), 2)
 
 
 @pytest.fixture(scope="module")

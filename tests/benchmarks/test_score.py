@@ -49,6 +49,19 @@ def test_scores_within_the_tie_width_are_tied_and_others_are_not() -> None:
     assert place(0.5 + 1.1e-6, 0.5, 0.5 - 1.1e-6) == (1, 0)
 
 
+@pytest.mark.parametrize("few", [0, 64])
+def test_scores_exactly_a_tie_width_apart_are_tied(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score, "FEW", few)
+    data = data_of(LETTERS, ask("q", {"a": 1}, "ab"), ask("r", {"b": 1}, "ab"))
+    pool = score.Pool.of(data.queries[0], data)
+    for query, better in zip(data.queries, "ab", strict=True):
+        scores = np.full(2, 0.5 - score.TIE)
+        scores[pool.bundle_of[better]] = 0.5
+        found = score.predict(query, pool, scores)
+        assert (found.targets[0].above, found.targets[0].tied) == (0, 1)
+        assert [pool.bundle_of[key] for key, _ in found.top] == [0, 1]
+
+
 def test_tie_groups_of_several_targets_never_overlap() -> None:
     data = data_of(LETTERS, ask("q", {"a": 1, "c": 1, "e": 1}, "abcde"))
     pool = score.Pool.of(data.queries[0], data)

@@ -18,6 +18,8 @@ from torch.nn import functional as F
 import fuselip
 from benchmarks.encoders.registry import resolve
 from fuselip.core.errors import UsageError, UserError
+from fuselip.core.towers import Separable
+from fuselip.core.types import ImageRef, Input
 from fuselip.model.checkpoints import blank, save_model
 from fuselip.model.late_fusion_encoder import LateFusionEncoder
 from fuselip.model.random_init import random_model
@@ -239,3 +241,18 @@ def test_the_command_line_s_registry(tiny_late: None) -> None:
     assert adapted.info.settings["append_empty_text"] is False
     with pytest.raises(UsageError, match=r"append_empty_text is for late fusion"):
         resolve("fuselip-s", {"append_empty_text": "false"}, weights="random", device="cpu")
+
+
+@pytest.mark.parametrize("append", [True, False])
+def test_towers_and_join_give_what_encode_gives(encoder: LateFusionEncoder, append: bool) -> None:
+    encoder.append_empty_text = append
+    photo = ImageRef.from_pil(drawn("plaid"))
+    inputs = [Input("a cat", photo), Input("turn it", photo), Input("a cat")]
+    inputs += [Input(image=photo)] if append or encoder.model.config.fusion == "add" else []
+    assert isinstance(encoder, Separable)
+    sides = [np.zeros((len(inputs), encoder.model.config.dim), np.float32) for _ in range(2)]
+    has_image = np.array([item.image is not None for item in inputs])
+    has_text = np.array([bool(item.text) for item in inputs])
+    sides[0][has_image] = encoder.encode_images(encoder.prepare_images([photo]))[0]
+    sides[1][has_text] = encoder.encode_texts([item.text for item in inputs if item.text])
+    np.testing.assert_allclose(encoder.join(*sides, has_image, has_text), encoder.encode(inputs), atol=2e-6)

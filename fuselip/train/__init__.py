@@ -1,0 +1,1 @@
+"""Training: losses, the loop, recipes; `fuselip train` is its command."""
