@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import combinations
 
 from benchmarks.tasks.drawn import BASES, draws, image, query, row, scene, scenes, task, texts
 from benchmarks.types import TaskContext, TaskData, TaskSpec
@@ -22,10 +23,10 @@ MORE, FEW_DRAWS = 250, 4  # scenes beyond the bases, and draws of them: arrows a
 
 # kind: (answers of a group, what is asked). "pair" kinds are asked both ways about one picture.
 KINDS = {
-    "color": (4, "which color is the thing?"),
-    "shape": (4, "which shape is the thing?"),
-    "texture": (4, "is the thing plain, striped, dotted or checkered?"),
-    "size": (3, "is the thing small, medium or large?"),
+    "color": (2, "which color is the thing?"),
+    "shape": (2, "which shape is the thing?"),
+    "texture": (2, "is the thing plain, striped, dotted or checkered?"),
+    "size": (2, "is the thing small, medium or large?"),
     "existence": (2, "is there such a thing?"),
     "count": (3, "how many such things are there?"),
     "position": (4, "in which of nine parts of the picture is the thing?"),
@@ -34,6 +35,8 @@ KINDS = {
     "comparison": (2, "which is larger, which smaller; are there more of these or of those? Asked both ways round"),
 }
 PAIRS = ("relation", "comparison")
+SHOWN = {"color": "colour", "shape": "shape", "texture": "texture", "size": "size"}
+"""Kinds whose two pictures show both answers, on some thing: the picture alone does not tell either. And the fields."""
 
 ROWS = tuple(
     row(
@@ -61,7 +64,10 @@ def answers(spec: TaskSpec, context: TaskContext) -> TaskData:
     kind = str(spec.params["kind"])
     size = KINDS[kind][0]
     asked = _asked(context.seed).get(kind, ())
-    groups = _pairs(asked, context.seed) if kind in PAIRS else _groups(asked, size, context.seed)
+    if kind in SHOWN:
+        groups = _both_shown(asked, SHOWN[kind], context.seed)
+    else:
+        groups = _pairs(asked, context.seed) if kind in PAIRS else _groups(asked, size, context.seed)
     keys = [key for key, _ in scenes(context.seed, BASES + MORE)]
     queries, pools = [], set[str]()
     for number, group in zip(range(QUERIES // size), groups, strict=False):
@@ -111,6 +117,29 @@ def _groups(asked: tuple[Asked, ...], size: int, seed: int) -> Iterator[list[Ask
                 given[answer] += 1
                 group.append((index, text, answer))
             yield group
+
+
+def _both_shown(asked: tuple[Asked, ...], field: str, seed: int) -> Iterator[list[Asked]]:
+    """The same question of two pictures with two answers, each of which both pictures show; by turns as `_groups`."""
+    by_text: dict[str, list[Asked]] = defaultdict(list)
+    for each in asked:
+        by_text[each[1]].append(each)
+    shown = {index: {getattr(thing, field) for thing in scene(seed, index).things} for index, _, _ in asked}
+    order = draws("question twins", seed)
+    used = Counter[int]()
+    while by_text:
+        for text in order.shuffled(sorted(by_text)):
+            rows = sorted(order.shuffled(by_text[text]), key=lambda row: used[row[0]])
+            found = (
+                (a, b) for a, b in combinations(rows, 2) if a[2] != b[2] and {a[2], b[2]} <= shown[a[0]] & shown[b[0]]
+            )
+            pair = next(found, None)
+            if pair is None:
+                del by_text[text]
+                continue
+            by_text[text] = [row for row in by_text[text] if row not in pair]
+            used.update(index for index, _, _ in pair)
+            yield list(pair)
 
 
 def _pairs(asked: tuple[Asked, ...], seed: int) -> Iterator[list[Asked]]:

@@ -42,6 +42,15 @@ def test_answers_follow_from_the_scene(name: str) -> None:
         assert answer(said, scene_of(query)) == said.answer
 
 
+@pytest.mark.parametrize(
+    ("kind", "field"), [("color", "colour"), ("shape", "shape"), ("texture", "texture"), ("size", "size")]
+)
+def test_picture_shows_all_answers_of_its_pool(kind: str, field: str) -> None:
+    """So that the picture alone is worth chance as well."""
+    for query in data(f"scenes/vqa-{kind}").queries:
+        assert set(query.candidates or ()) <= {getattr(thing, field) for thing in scene_of(query).things}
+
+
 def test_comparisons_are_asked_both_ways() -> None:
     by_picture: dict[str, list[Query]] = defaultdict(list)
     for query in data("scenes/vqa-comparison").queries:

@@ -1,0 +1,197 @@
+"""One training run as data: every setting with its default, read strictly, changed by `--set key=value`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from fuselip.core.errors import UsageError
+from fuselip.core.plugins import did_you_mean
+
+
+@dataclass(frozen=True)
+class Loss:
+    """`divide`: the contrastive loss over all processes' pairs ("global") or the reference's mean of means ("local").
+
+    `mask_equal_rights`: right-hand sides of equal content are not each other's negatives.
+    """
+
+    divide: Literal["global", "local"] = "global"
+    mask_equal_rights: bool = False
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Masked multimodal modelling: total = contrastive + weight * (left + right). FuseLIP only; ratio 0 is none.
+
+    `paper`: the paper's choice of tokens that are never hidden, see `masking.never_masked`.
+    """
+
+    ratio: float = 0.1
+    weight: float = 0.25
+    sides: Literal["both", "left", "right"] = "both"
+    paper: bool = False
+
+
+@dataclass(frozen=True)
+class Optim:
+    """AdamW with linear warm-up and a cosine to zero; `warmup` in steps. Matrices and tables alone decay."""
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.98
+    eps: float = 1e-8
+    weight_decay: float = 0.5
+    warmup: int = 12000
+    clip: float = 1.0  # norm of all gradients; 0: no clipping
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A measurement during training: `call` ("module:attr") is called as call(model_folder, step) every `every` steps.
+
+    It runs in process 0 on a checkpoint folder and returns {name: number}, which go to the log.
+    """
+
+    call: str = ""
+    every: int = 0
+
+
+@dataclass(frozen=True)
+class Train:
+    """A run. `batch_size` counts pairs over all processes; `steps` are optimizer steps."""
+
+    model: str
+    steps: int
+    batch_size: int
+    name: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    batches: str = "fuselip.train.data:batches"  # code that streams the data, "module:attr"
+    init: str = ""  # a checkpoint folder or hf:OWNER/NAME[@REV]; "": from scratch
+    image_tokenizer: str = ""  # a folder or file with the frozen image tokenizer's weights; "": those of `init`
+    seed: int = 0
+    loss: Loss = Loss()
+    mask: Mask = Mask()
+    optim: Optim = Optim()
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    chunk_pairs: int = 0  # pairs that are differentiated at once, by gradient caching; 0: the whole batch
+    checkpointing: bool = False  # recompute blocks in the backward pass: less memory, a third more time
+    compile: bool = False
+    save_every: int = 1000
+    keep: int = 2  # checkpoints
+    log_every: int = 10
+    tensorboard: bool = False
+    wandb: str = ""  # project; "": off
+    hook: Hook = Hook()
+
+
+# What may differ when a run goes on: it changes no weights.
+FREE = ("name", "device", "save_every", "keep", "log_every", "tensorboard", "wandb", "hook.call", "hook.every")
+
+
+def to_json(config: Train) -> dict[str, Any]:
+    return asdict(config)
+
+
+def from_json(value: Any, where: str) -> Train:
+    """Raises UsageError naming the key of the first value that does not fit."""
+    try:
+        config = msgspec.convert(_known(value, Train, where, ""), Train)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}: {error}") from error
+    _check(config, where)
+    return config
+
+
+def override(config: Train, settings: Sequence[str]) -> Train:
+    """`config` with each "key=value" put in place, dots for keys inside keys (optim.lr=1e-3).
+
+    Values are JSON where they read as JSON, else text. Raises UsageError naming the key.
+    """
+    values = to_json(config)
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise UsageError(f"--set {setting!r} is not KEY=VALUE")
+        *path, last = key.strip().split(".")
+        target = values
+        for part in path:
+            target = target.get(part, {}) if path[0] != "data" else target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise UsageError(f"--set {key}: {part} holds no keys of its own")
+        if last not in target and path[:1] != ["data"]:
+            known = flat(to_json(config))
+            raise UsageError(f"--set {key}: no such setting{did_you_mean(key, known)}; known: {', '.join(known)}")
+        target[last] = _value(text, target.get(last))
+    return from_json(values, "--set")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"optim.lr": ...} of nested tables."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return found
+
+
+def changes(old: Train, new: Train) -> list[str]:
+    """The settings in which the two would give other weights, told as "key: old, now new"."""
+    before, now = flat(to_json(old)), flat(to_json(new))
+    keys = sorted({*before, *now} - set(FREE))
+    return [f"{key}: {before.get(key)!r}, now {now.get(key)!r}" for key in keys if before.get(key) != now.get(key)]
+
+
+def _value(text: str, old: Any) -> Any:
+    if isinstance(old, str):
+        return text
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return float(found) if isinstance(old, float) and isinstance(found, int) and not isinstance(found, bool) else found
+
+
+def _known(value: Any, kind: Any, where: str, prefix: str) -> Any:
+    """`value`, once all keys of its tables are known ones."""
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: {prefix.rstrip('.') or 'the configuration'} is not a table")
+    names = {each.name: each for each in fields(kind)}
+    for key in value:
+        if key not in names:
+            raise UsageError(f"{where}: unknown setting {prefix}{key}{did_you_mean(key, names)}")
+        if is_dataclass(names[key].default):
+            _known(value[key], type(names[key].default), where, f"{prefix}{key}.")
+    return value
+
+
+def _check(config: Train, where: str) -> None:
+    optim, mask = config.optim, config.mask
+    wrong = {
+        "steps": config.steps < 1,
+        "batch_size": config.batch_size < 1,
+        "chunk_pairs": config.chunk_pairs < 0,
+        "save_every": config.save_every < 1,
+        "keep": config.keep < 1,
+        "log_every": config.log_every < 1,
+        "hook.every": config.hook.every < 0 or bool(config.hook.every) != bool(config.hook.call),
+        "optim.lr": not 0 < optim.lr < float("inf"),
+        "optim.beta1": not 0 <= optim.beta1 < 1,
+        "optim.beta2": not 0 <= optim.beta2 < 1,
+        "optim.eps": not optim.eps > 0,
+        "optim.weight_decay": not optim.weight_decay >= 0,
+        "optim.warmup": optim.warmup < 0,
+        "optim.clip": not optim.clip >= 0,
+        "mask.ratio": not 0 <= mask.ratio < 1,
+        "mask.weight": not mask.weight >= 0,
+    }
+    for key, is_wrong in wrong.items():
+        if is_wrong:
+            raise UsageError(f"{where}: {key} is {flat(to_json(config))[key]!r}, which is out of range")
+
+
