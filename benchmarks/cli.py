@@ -185,6 +185,23 @@ def check(
     return 1 if any(finding.status == "fail" for finding in findings) else 0
 
 
+@main.command("check-task")
+@click.argument("name", metavar="TASK")
+@click.option("--source", default="photos:quick", show_default=True, help="Pictures of a task on any pictures.")
+@click.option("--data", type=RUN_FOLDER, help="The folder of the public data sets.")
+@debug_option
+def check_task(name: str, source: str, data: Path | None) -> int:
+    """Is a task fair, readable and the same each time? Says what is wrong and how to mend it."""
+    from benchmarks.tasks import task
+    from benchmarks.testing import check_task as examine
+    from benchmarks.types import TaskContext
+
+    findings = examine(task(name), TaskContext(source=source, data=data))
+    for finding in findings:
+        click.echo(str(finding))
+    return 1 if any(finding.status == "fail" for finding in findings) else 0
+
+
 for command in (audit, compare, leaks, export, view, stability, robustness, fetch, doctor, reproduce):
     main.add_command(command)
 

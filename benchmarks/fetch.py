@@ -203,7 +203,6 @@ def _from_hub(url: str, path: Path, expected: str, limits: Limits) -> Downloaded
     if parts is None or ".." in parts["path"].split("/"):
         raise UserError(f"{url!r} does not name a file on the hub; it is written hf:OWNER/NAME@REVISION/PATH")
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError
 
     where: Any = {"repo_id": parts["repo"], "repo_type": "dataset", "revision": unquote(parts["revision"])}
     holding = path.parent / f".{path.name}.hub"
@@ -212,7 +211,9 @@ def _from_hub(url: str, path: Path, expected: str, limits: Limits) -> Downloaded
         if (about.size or 0) > limits.max_bytes:
             raise UserError(f"{url} has {about.size} bytes, more than --max-size allows; raise it")
         found = Path(hf_hub_download(filename=parts["path"], local_dir=holding, **where))
-    except (HfHubHTTPError, OSError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # the HTTP library's own errors differ between versions of huggingface_hub
         raise UserError(
             f"{url} could not be fetched ({_first_line(error)}); see that the network and your token reach it"
         ) from error

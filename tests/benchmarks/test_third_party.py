@@ -19,7 +19,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example package in a folder of its own, as pip installs it, without a network."""
     folder = tmp_path_factory.mktemp("third-party")
     source, target = folder / "source", folder / "target"
-    shutil.copytree(EXAMPLES / "third_party_encoder", source)
+    shutil.copytree(EXAMPLES / "third_party", source)
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     done = subprocess.run([*pip, "--target", str(target), str(source)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -56,11 +56,25 @@ def test_installed_package_runs_by_its_entry_point_and_beats_chance(installed: P
     assert any("flip" in name for name in above), summary["tasks"]
 
 
+def test_its_task_is_listed_fair_and_run(installed: Path, tmp_path: Path) -> None:
+    listed = bench("list", "tasks", cwd=tmp_path, path=installed)
+    assert "colour-words/painted" in listed.stdout
+    checked = bench("check-task", "colour-words/painted", cwd=tmp_path, path=installed)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "a constant encoder scores chance, 3.3%" in checked.stdout
+    command = ["run", "--model", "colour-words", "--task", "colour-words/*", "--output", "own"]
+    done = bench(*command, cwd=tmp_path, path=installed)
+    assert done.returncode == 0, done.stderr
+    [task] = json.loads((tmp_path / "own" / "summary.json").read_text("utf-8"))["tasks"]
+    assert task["value"] > task["chance"]
+    assert set(task["skills"]) == {"above"}
+
+
 def test_own_tests_of_the_package(installed: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "tests"]
     done = subprocess.run(
         command,
-        cwd=EXAMPLES / "third_party_encoder",
+        cwd=EXAMPLES / "third_party",
         env={**os.environ, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

@@ -5,7 +5,7 @@
 Each repeat times our run of the whole suite (nothing cached) and then, for `--queries` questions of every task, the
 loop of the usual evaluation scripts: the question, then each of its candidates, each in a call of its own. That loop's
 time for the whole suite follows from its time per question and task; it would take hours to run it out.
-A shared gallery is encoded once in the loop too, as those scripts do. Weights are random: speed does not depend on them.
+A shared gallery is encoded once in the loop too, as those scripts do. Weights are random; speed does not depend on it.
 """
 
 from __future__ import annotations
