@@ -47,7 +47,14 @@ class Bench:
         environment = {**os.environ, "FUSELIP_CACHE": str(self.folder / f"cache-{output}")}
         environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         return subprocess.Popen(
-            [sys.executable, *command], cwd=self.folder, env=environment, stdout=-1, stderr=-1, text=True
+            [sys.executable, *command],
+            cwd=self.folder,
+            env=environment,
+            stdout=-1,
+            stderr=-1,
+            text=True,
+            # A shell starts its background jobs with Ctrl-C ignored, and the tests may be one.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def finish(self, output: str, fingerprint: str = "") -> None:
