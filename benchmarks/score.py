@@ -229,8 +229,15 @@ def predict(query: Query, pool: Pool, scores: np.ndarray, *, top: int = 100) -> 
 
 def _best(scores: np.ndarray, keep: int) -> list[int]:
     """The `keep` best bundles: by score, and within the tie width by index, that is by content hash."""
-    threshold = np.partition(scores, len(scores) - keep)[len(scores) - keep] - TIE
-    found = np.flatnonzero(scores >= threshold)
+    last = np.partition(scores, len(scores) - keep)[len(scores) - keep]
+    found = np.flatnonzero(scores >= last - TIE)
+    if len(found) > 4 * keep:  # a great tie, as an encoder that cannot tell gives: no need to sort all of it
+        equal = scores[found] == last
+        clear = found[~equal]
+        if not np.any(np.abs(scores[clear] - last) <= 2 * TIE):
+            clear = clear[np.argsort(-scores[clear], kind="stable")]
+            ahead = _ties_by_index(clear.tolist(), scores[clear].tolist(), len(clear))
+            return [*ahead, *found[equal][: keep - len(clear)].tolist()]
     found = found[np.argsort(-scores[found], kind="stable")]
     return _ties_by_index(found.tolist(), scores[found].tolist(), keep)
 

@@ -26,12 +26,14 @@ _SETS: dict[str, dict[str, Any]] = {
     "coco": {
         "source": "COCO Captions, Karpathy's test split",
         "citation": f"Chen et al., Microsoft COCO Captions, arXiv 1504.00325; {_SPLITS}",
+        "licence": "annotations CC BY 4.0; pictures under Flickr's terms",
         "counts": (5000, 25_010),
         "pictures": DataFile("coco/val2014", "http://images.cocodataset.org/zips/val2014.zip", member="val2014"),
     },
     "flickr30k": {
         "source": "Flickr30k, Karpathy's test split",
         "citation": f"Young et al., From image descriptions to visual denotations, TACL 2014; {_SPLITS}",
+        "licence": "for non-commercial research and education; pictures under Flickr's terms",
         "counts": (1000, 5000),
         "pictures": DataFile(
             "flickr30k/flickr30k-images",
@@ -50,6 +52,7 @@ ROWS = tuple(
         modalities="image -> text" if direction == "i2t" else "text -> image",
         source=made["source"],
         citation=made["citation"],
+        licence=made["licence"],
         counts=dict(zip(("queries", "candidates"), made["counts"][:: 1 if direction == "i2t" else -1], strict=True)),
         files=(
             DataFile(f"{name}/dataset_{name}.json", KARPATHY, member=f"dataset_{name}.json", annotations=True),

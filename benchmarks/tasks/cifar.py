@@ -59,6 +59,8 @@ ROWS = tuple(
         modalities="image -> text" if kind == "zero-shot" else "image -> class",
         source=f"CIFAR-{made['classes']}, binary version, test split of 10,000",
         citation=f"Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; {CLIP}",
+        licence="its publisher states none",
+        chance=1 / int(made["classes"]),
         counts={"candidates": int(made["classes"]), "queries": 10_000},
         files=(DataFile(str(made["home"]), str(made["url"]), member=str(made["home"])),),
         unverified=True,

@@ -44,7 +44,7 @@ def row(
         source=SOURCE,
         licence="as fuselip",
         also=also,
-        **more,  # type: ignore[arg-type]
+        **{"citation": "ours", **more},  # type: ignore[arg-type]
     )
 
 

@@ -38,6 +38,9 @@ QUESTIONS = {
     "colorize": "the gray image of the coloured one, and the coloured one of the gray",
 }
 
+CHANCE = {"crop": 1 / 9, "rotate": 1 / 18, "jitter": 1 / 10, "flip": 1 / 3, "colorize": 1 / 2}
+"""Of a whole pool; one from which a candidate was left out has its own, computed with every score."""
+
 ROWS = tuple(
     TaskSpec(
         name=f"{variant}/{family}",
@@ -47,6 +50,7 @@ ROWS = tuple(
         source="any photos: bundled ones, a folder, a CSV or webdataset tars",
         citation=PAPER,
         licence="as the photos",
+        chance=CHANCE[family],
         params={"family": family},
     )
     for variant, loader in (("tgit", "clean"), ("tgit-paper", "paper"))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import score_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from score_reference import gallery, ranks
@@ -272,3 +273,12 @@ def test_collapse() -> None:
     assert not collapsed(np.eye(4))
     assert not collapsed(same + 1e-4 * np.eye(5, 32))
     assert not collapsed(same[:1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 0.4e-6, 0.9e-6, 1.5e-6, 2.2e-6, 0.5, 0.5 + 0.6e-6]), min_size=1, max_size=60))
+def test_great_ties_are_ranked_as_small_ones(scores: list[float]) -> None:
+    array = np.array(scores)
+    for keep in (1, 2, 3):
+        if keep <= len(scores):
+            assert score._best(array, keep) == score_reference.best(array, keep)
