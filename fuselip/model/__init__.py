@@ -1,1 +1,1 @@
-"""The model: token layout, tokenizers, transformer, checkpoints and the encoder. `sizes` alone is free of torch."""
+"""The model: tokens, tokenizers, transformer, checkpoints, encoder. `sizes`, `configs` and `models` need no torch."""

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from fuselip.core.errors import UserError
 from fuselip.core.files import read_json, write_bytes, write_json
+from fuselip.model.configs import Config, FuseLIPConfig, LateFusionConfig, config_from_json
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.late_fusion import LateFusion
-from fuselip.model.sizes import Config, FuseLIPConfig, LateFusionConfig, config_from_json
 
 Network = FuseLIP | LateFusion
 
@@ -107,7 +107,7 @@ def fill(model: Network, state: Mapping[str, Tensor]) -> None:
     if isinstance(model, FuseLIP):
         assert set(result.missing_keys) <= {_TIED[0]}, result
         model.tie()
-        model.titok.requires_grad_(False)
+        model.tokenizer.requires_grad_(False)
     else:
         assert not result.missing_keys, result
 

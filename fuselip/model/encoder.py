@@ -19,7 +19,6 @@ from fuselip.model.encoder_base import TOKENS_PER_PASS, ModelEncoder, PreparedBa
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.late_fusion import LateFusion
 from fuselip.model.late_fusion_encoder import LateFusionEncoder
-from fuselip.model.sizes import IMAGE_SIZE
 from fuselip.model.tokens import by_length, join, pad
 from fuselip.model.weights import load_weights
 
@@ -35,12 +34,12 @@ def load(
     offline: bool = False,
     append_empty_text: bool = True,
 ) -> ModelEncoder:
-    """Load a model by name (`sizes.MODELS`) for embedding.
+    """Load a model by name (`models.MODELS`) for embedding.
 
-    `weights`: auto | cc12m-mm | cc3m-mm | random | a checkpoint folder | hf:REPO[@REV]; what was taken is told in
-    `encoder.info.weights.note`. `precision` below fp32 applies to the matrices; see `precision_report`. `seed` is that
-    of random weights. `offline` forbids the network. `append_empty_text` is for late fusion: whether an image without
-    text is joined with the empty string. Raises UsageError and UserError that say how to mend it.
+    `weights`: auto | bundled | cc12m-mm | cc3m-mm | random | a checkpoint folder | hf:REPO[@REV]; what was taken is
+    told in `encoder.info.weights.note`. `precision` below fp32 applies to the matrices; see `precision_report`. `seed`
+    is that of random weights. `offline` forbids the network. `append_empty_text` is for late fusion: whether an image
+    without text is joined with the empty string. Raises UsageError and UserError that say how to mend it.
     """
     chosen = device_of(device)
     check_precision(precision)
@@ -68,7 +67,7 @@ class FuseLIPEncoder(ModelEncoder):
     """Embeds by FuseLIP. Ids are reachable by `tokenize_image`, `tokenize_text`, `sequence`."""
 
     CODE_VERSION = 1
-    PREPROCESSING = "squash-bicubic-256-rgb"
+    PREPROCESSING = "squash-bicubic-{side}-rgb"
     model: FuseLIP
 
     def __init__(
@@ -98,7 +97,7 @@ class FuseLIPEncoder(ModelEncoder):
 
     def tokenize_image(self, image: Any) -> list[int]:
         """The token ids of one image (an ImageRef, PIL image or pathlib.Path), as they stand in the sequence."""
-        return self._image_ids(images.rgb_pixels(as_image(image), IMAGE_SIZE)[None])[0]
+        return self._image_ids(images.rgb_pixels(as_image(image), self.side)[None])[0]
 
     def sequence(self, value: Any) -> list[int]:
         """The ids the transformer sees for one input: image ids, then text, cut to the context, up to the EOT."""
@@ -113,8 +112,8 @@ class FuseLIPEncoder(ModelEncoder):
         """
         if not refs:
             raise UserError("a precision report needs at least one image")
-        pixels = np.stack([images.rgb_pixels(ref, IMAGE_SIZE) for ref in refs])
-        changed = np.zeros((len(refs), self.model.config.titok.num_latents), bool)
+        pixels = np.stack([images.rgb_pixels(ref, self.side) for ref in refs])
+        changed = np.zeros((len(refs), self.model.config.num_image_tokens), bool)
         if self.precision != "fp32":
             here = np.array(self._image_ids(pixels))
             reference, weights = self._reread()
@@ -138,11 +137,11 @@ class FuseLIPEncoder(ModelEncoder):
         }
 
     def _join(self, image_ids: Sequence[int], text_ids: Sequence[int]) -> list[int]:
-        return join(image_ids, text_ids, self.model.config.context_length)
+        return join(image_ids, text_ids, self.model.config.context_length, self.model.config.eot_id)
 
     @torch.inference_mode()
     def _image_ids(self, pixels: np.ndarray) -> list[list[int]]:
-        """Token ids of uint8 pixels [M, 256, 256, 3]."""
+        """Token ids of uint8 pixels [M, S, S, 3]."""
         ids: list[list[int]] = []
         for part in self._passes(pixels):
             ids += self.model.image_ids(part).tolist()

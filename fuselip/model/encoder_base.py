@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import ftfy
 import numpy as np
 import PIL
 import torch
@@ -20,8 +19,7 @@ from fuselip.core.errors import UsageError, UserError
 from fuselip.core.plugins import did_you_mean
 from fuselip.core.types import Input, Scalar, content_hash
 from fuselip.model.checkpoints import Network
-from fuselip.model.sizes import IMAGE_SIZE
-from fuselip.model.text_tokenizer import text_tokenizer
+from fuselip.model.text_tokenizers import text_tokenizer_of
 from fuselip.model.transformer import compile_blocks, lower_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -33,7 +31,7 @@ TOKENS_PER_PASS = {"cpu": 4096, "cuda": 65536, "mps": 8192}
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """Inputs ready for the model: distinct images uint8 [M, 256, 256, 3]; per input its image's row and text ids."""
+    """Inputs ready for the model: distinct images uint8 [M, S, S, 3]; per input its image's row and text ids."""
 
     pixels: np.ndarray
     image_rows: list[int | None]
@@ -44,7 +42,7 @@ class ModelEncoder(ABC):
     """Embeds Inputs (and what `Input.of` takes); what a model does with a prepared batch is its subclass's."""
 
     CODE_VERSION: ClassVar[int]  # to be raised whenever the same weights would give other vectors
-    PREPROCESSING: ClassVar[str]
+    PREPROCESSING: ClassVar[str]  # with {side} for the picture's pixels
 
     def __init__(
         self,
@@ -65,6 +63,8 @@ class ModelEncoder(ABC):
             torch.set_float32_matmul_precision("highest")  # no TF32: image ids would change
         if compile:
             compile_blocks(self.model)
+        self.side = model.config.image_side
+        self._text = text_tokenizer_of(model.config)
         self.device = device
         self.precision = precision
         self.limits = Limits(texts=512)
@@ -90,23 +90,23 @@ class ModelEncoder(ABC):
         for item in parsed:
             if item.image is not None and item.image.key not in rows:
                 rows[item.image.key] = len(pixels)
-                pixels.append(images.rgb_pixels(item.image, IMAGE_SIZE))
+                pixels.append(images.rgb_pixels(item.image, self.side))
         return PreparedBatch(
-            np.stack(pixels) if pixels else np.empty((0, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8),
+            np.stack(pixels) if pixels else np.empty((0, self.side, self.side, 3), np.uint8),
             [None if item.image is None else rows[item.image.key] for item in parsed],
             [self.tokenize_text(item.text) for item in parsed],
         )
 
     def tokenize_text(self, text: str) -> list[int]:
         """[SOT, ..., EOT], at most the context's length."""
-        return text_tokenizer().encode(text, self.model.config.context_length)
+        return self._text.encode(text, self.model.config.context_length)
 
     @abstractmethod
     def _encode(self, batch: PreparedBatch) -> np.ndarray:
         """Unit vectors float32 [N, D] of a prepared batch."""
 
     def _passes(self, pixels: np.ndarray) -> Iterator[Tensor]:
-        """uint8 [M, 256, 256, 3] as float [m, 3, 256, 256] in 0..1 on the device, as many as one pass takes each."""
+        """uint8 [M, S, S, 3] as float [m, 3, S, S] in 0..1 on the device, as many as one pass takes each."""
         step = IMAGES_PER_PASS[self.device.type]
         for start in range(0, len(pixels), step):
             part = torch.from_numpy(np.array(pixels[start : start + step])).to(self.device)
@@ -120,13 +120,13 @@ class ModelEncoder(ABC):
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "compile": compile,
             "threads": torch.get_num_threads(),
-            "preprocessing": self.PREPROCESSING,
+            "preprocessing": self.PREPROCESSING.format(side=config.image_side),
             "context_length": config.context_length,
             "padding": config.padding,
             "torch": str(torch.__version__),
             **more,
         }
-        machine = [platform.machine(), torch.backends.cpu.get_cpu_capability(), PIL.__version__, ftfy.__version__]
+        machine = [platform.machine(), torch.backends.cpu.get_cpu_capability(), PIL.__version__, self._text.version]
         return EncoderInfo(
             name=name,
             revision=weights.revision,

@@ -19,6 +19,7 @@ class FSQ(nn.Module):
 
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__()
+        assert min(levels) >= 3, "with two levels the shift by half has no place"
         self.levels = tuple(levels)
         self.num_codes = math.prod(self.levels)
 

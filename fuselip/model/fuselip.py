@@ -8,8 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.grid_tokenizer import GridEncoder
 from fuselip.model.linear import linear
-from fuselip.model.sizes import FuseLIPConfig
+from fuselip.model.sizes import GridVariant
 from fuselip.model.titok import TiTokEncoder
 from fuselip.model.tokens import key_mask
 from fuselip.model.transformer import Blocks, Embedding, Linear
@@ -34,7 +36,8 @@ class FuseLIP(nn.Module):
             self.tie()
 
     @property
-    def titok(self) -> TiTokEncoder:
+    def tokenizer(self) -> TiTokEncoder | GridEncoder:
+        """The frozen image tokenizer."""
         return self.image_tokenizer.model
 
     def tie(self) -> None:
@@ -42,9 +45,13 @@ class FuseLIP(nn.Module):
         if self.config.mask_token:
             self.mask_prediction_head.decoder.weight = self.token_embedding.weight
 
+    def image_codes(self, pixels_BCHW: Tensor) -> Tensor:
+        """Codes int64 [B, K] of float pixels [B, 3, S, S] in 0..1."""
+        return self.tokenizer.encode_ids(pixels_BCHW)
+
     def image_ids(self, pixels_BCHW: Tensor) -> Tensor:
-        """Token ids int64 [B, latents] of float pixels [B, 3, 256, 256] in 0..1."""
-        return self.titok.encode_ids(pixels_BCHW) + self.config.image_offset
+        """Those codes as token ids."""
+        return self.image_codes(pixels_BCHW) + self.config.image_offset
 
     def hidden(self, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
         """Hidden states [B, T, D] before the final norm (where the prediction head reads them)."""
@@ -69,7 +76,9 @@ class _ImageTokenizer(nn.Module):
 
     def __init__(self, config: FuseLIPConfig) -> None:
         super().__init__()
-        self.model = TiTokEncoder(config.titok).requires_grad_(False)
+        variant = config.variant
+        model = GridEncoder(variant) if isinstance(variant, GridVariant) else TiTokEncoder(variant)
+        self.model = model.requires_grad_(False)
 
 
 class MaskPredictionHead(nn.Module):

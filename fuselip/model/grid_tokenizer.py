@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fuselip.model.configs import GridVariant
 from fuselip.model.fsq import FSQ
-from fuselip.model.transformer import Linear
+from fuselip.model.sizes import GridVariant
+from fuselip.model.transformer import Linear, patches
 
 KERNEL = 3
 
@@ -36,7 +36,7 @@ class GridEncoder(nn.Module):
     def latents(self, pixels_BCHW: Tensor) -> Tensor:
         """What is quantised: float32 [B, K, E]."""
         assert pixels_BCHW.shape[1:] == (3, self.variant.side, self.variant.side), pixels_BCHW.shape
-        x_BKD = self.patch_embed(to_patches(pixels_BCHW, self.variant) * 2 - 1)
+        x_BKD = self.patch_embed(patches(pixels_BCHW, *self.variant.patch) * 2 - 1)
         for block in self.blocks:
             x_BKD = block(x_BKD)
         return self.project(self.norm(x_BKD))
@@ -70,10 +70,6 @@ class GridTokenizer(nn.Module):
         self.encoder = GridEncoder(variant)
         self.decoder = GridDecoder(variant)
 
-    def forward(self, pixels_BCHW: Tensor) -> Tensor:
-        """The reconstruction, with gradients to the encoder."""
-        return self.decoder(self.encoder.quantize(self.encoder.latents(pixels_BCHW)))
-
     @torch.no_grad()
     def reconstruct(self, ids_BK: Tensor) -> Tensor:
         """Pixels in 0..1 [B, 3, S, S] of codes."""
@@ -99,15 +95,8 @@ class _Block(nn.Module):
         return self.c_proj(self.c_fc(self.norm(x_BKD), gelu=True), residual=x_BKD)
 
 
-def to_patches(pixels_BCHW: Tensor, variant: GridVariant) -> Tensor:
-    """[B, 3, S, S] to [B, K, P], row by row; a patch's values are channel first."""
-    (rows, columns), (height, width) = variant.grid, variant.patch
-    x = pixels_BCHW.unflatten(3, (columns, width)).unflatten(2, (rows, height))
-    return x.permute(0, 2, 4, 1, 3, 5).reshape(len(x), rows * columns, -1)
-
-
 def from_patches(patches_BKP: Tensor, variant: GridVariant) -> Tensor:
-    """The inverse of `to_patches`."""
+    """The inverse of `patches`."""
     (rows, columns), (height, width) = variant.grid, variant.patch
     x = patches_BKP.reshape(-1, rows, columns, 3, height, width)
     return x.permute(0, 3, 1, 4, 2, 5).reshape(len(x), 3, variant.side, variant.side)

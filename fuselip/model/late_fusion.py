@@ -12,13 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fuselip.model.configs import LateFusionConfig
 from fuselip.model.sizes import (
-    IMAGE_SIZE,
     MLF_LAYERS,
-    NUM_PATCHES,
-    NUM_TEXT_TOKENS,
-    PATCH_SIZE,
-    LateFusionConfig,
+    Towers,
     TransformerSize,
 )
 from fuselip.model.tokens import key_mask
@@ -40,7 +37,7 @@ class LateFusion(nn.Module):
             self.fusion_module = _FusionModule(config.sizes.text)
 
     def image_embedding(self, pixels_BCHW: Tensor) -> Tensor:
-        """The image tower's output [B, E], not normalised, of float pixels [B, 3, 256, 256] in 0..1."""
+        """The image tower's output [B, E], not normalised, of float pixels [B, 3, S, S] in 0..1."""
         return self.model.visual(pixels_BCHW)
 
     def text_embedding(self, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
@@ -72,27 +69,29 @@ class _Towers(nn.Module):
         super().__init__()
         self.logit_scale = nn.Parameter(torch.empty(()))
         self.logit_bias = nn.Parameter(torch.empty(()))
-        self.visual = _ImageTower(config.sizes.image, config.dim)
+        self.visual = _ImageTower(config.sizes)
         self.text = _TextTower(config)
 
 
 class _ImageTower(nn.Module):
     """A vision transformer, read at its class token."""
 
-    def __init__(self, size: TransformerSize, dim: int) -> None:
+    def __init__(self, towers: Towers) -> None:
         super().__init__()
+        size = towers.image
+        self.side, self.patch = towers.image_side, towers.patch
         self.class_embedding = nn.Parameter(torch.empty(size.width))
-        self.positional_embedding = nn.Parameter(torch.empty(NUM_PATCHES + 1, size.width))
-        self.proj = nn.Parameter(torch.empty(size.width, dim))
-        self.conv1 = Conv(3, size.width, PATCH_SIZE, bias=False)
+        self.positional_embedding = nn.Parameter(torch.empty(towers.num_patches + 1, size.width))
+        self.proj = nn.Parameter(torch.empty(size.width, towers.text.width))
+        self.conv1 = Conv(3, size.width, towers.patch, bias=False)
         self.ln_pre = nn.LayerNorm(size.width)
         self.transformer = Blocks(size)
         self.ln_post = nn.LayerNorm(size.width)
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
-        assert pixels_BCHW.shape[1:] == (3, IMAGE_SIZE, IMAGE_SIZE), pixels_BCHW.shape
+        assert pixels_BCHW.shape[1:] == (3, self.side, self.side), pixels_BCHW.shape
         mean, std = (pixels_BCHW.new_tensor(values)[:, None, None] for values in (MEAN, STD))
-        patches_BPD = self.conv1(patches((pixels_BCHW - mean) / std))
+        patches_BPD = self.conv1(patches((pixels_BCHW - mean) / std, self.patch, self.patch))
         first_B1D = self.class_embedding.expand(len(patches_BPD), 1, -1)
         x_BTD = self.ln_pre(torch.cat([first_B1D, patches_BPD], dim=1) + self.positional_embedding)
         return self.ln_post(self.transformer.row(x_BTD, 0)) @ self.proj
@@ -107,7 +106,7 @@ class _TextTower(nn.Module):
         self.padding = config.padding
         self.positional_embedding = nn.Parameter(torch.empty(config.context_length, size.width))
         self.text_projection = nn.Parameter(torch.empty(size.width, config.dim))
-        self.token_embedding = Embedding(NUM_TEXT_TOKENS, size.width)
+        self.token_embedding = Embedding(config.num_text_tokens, size.width)
         self.transformer = Blocks(size)
         self.ln_final = nn.LayerNorm(size.width)
 

@@ -16,10 +16,8 @@ from fuselip.core.images import rgb_pixels
 from fuselip.core.types import ImageRef
 from fuselip.model.encoder_base import TOKENS_PER_PASS, ModelEncoder, PreparedBatch
 from fuselip.model.late_fusion import LateFusion
-from fuselip.model.sizes import EOT, IMAGE_SIZE, SOT
 from fuselip.model.tokens import by_length, pad
 
-EMPTY = (SOT, EOT)
 FUSIONS = {"add": "late: normalised-sum (SF)", "magiclens": "late: MLF"}
 PAIRS_PER_PASS = 1024
 _ALONE = (
@@ -36,7 +34,7 @@ class LateFusionEncoder(ModelEncoder):
     """
 
     CODE_VERSION = 1
-    PREPROCESSING = "squash-bicubic-256-rgb-openai-mean-std"
+    PREPROCESSING = "squash-bicubic-{side}-rgb-openai-mean-std"
     model: LateFusion
 
     def __init__(
@@ -63,8 +61,8 @@ class LateFusionEncoder(ModelEncoder):
         self.append_empty_text = append_empty_text
 
     def prepare_images(self, images: Sequence[ImageRef]) -> np.ndarray:
-        """uint8 [M, 256, 256, 3]; safe to call in another thread."""
-        return np.stack([rgb_pixels(image, IMAGE_SIZE) for image in images])
+        """uint8 [M, S, S, 3]; safe to call in another thread."""
+        return np.stack([rgb_pixels(image, self.side) for image in images])
 
     @torch.inference_mode()
     def encode_images(self, images: np.ndarray) -> np.ndarray:
@@ -110,10 +108,11 @@ class LateFusionEncoder(ModelEncoder):
 
     def _text_rows(self, batch: PreparedBatch) -> tuple[list[int | None], list[tuple[int, ...]]]:
         """For each input the row of its text among the distinct ones, None where it has none; and the distinct ones."""
+        empty = (self.model.config.sot_id, self.model.config.eot_id)
         rows: list[int | None] = []
         distinct: dict[tuple[int, ...], int] = {}
         for number, (image, ids) in enumerate(zip(batch.image_rows, map(tuple, batch.text_ids), strict=True)):
-            if ids != EMPTY or image is None or self.append_empty_text:
+            if ids != empty or image is None or self.append_empty_text:
                 rows.append(distinct.setdefault(ids, len(distinct)))
             elif self.model.config.fusion == "magiclens":
                 raise UserError(_ALONE.format(number=number, name=self.info.name))

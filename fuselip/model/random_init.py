@@ -21,9 +21,11 @@ from torch import Tensor
 
 from fuselip.core.seeds import derive
 from fuselip.model.checkpoints import Network, blank, fill
+from fuselip.model.configs import Config, FuseLIPConfig, LateFusionConfig
 from fuselip.model.fuselip import FuseLIP
+from fuselip.model.image_tokenizers import shipped_tensors
 from fuselip.model.late_fusion import LateFusion
-from fuselip.model.sizes import MLF_LAYERS, MLP_RATIO, Config, FuseLIPConfig, LateFusionConfig, TransformerSize
+from fuselip.model.sizes import MLF_LAYERS, MLP_RATIO, TransformerSize
 
 INIT_VERSION = 1
 LOGIT_SCALE, LOGIT_BIAS = math.log(10), -10.0
@@ -46,11 +48,17 @@ def random_model(config: FuseLIPConfig, seed: int) -> tuple[FuseLIP, str]: ...
 @overload
 def random_model(config: LateFusionConfig, seed: int) -> tuple[LateFusion, str]: ...
 def random_model(config: Config, seed: int) -> tuple[Network, str]:
-    """A model with the paper's initialisation, and the sha256 over names, shapes and values of its weights."""
+    """A model with the paper's initialisation, and the sha256 over names, shapes and values of its weights.
+
+    The frozen image tokenizer is the package's trained one where the package has it.
+    """
     model = blank(config)
+    frozen = shipped_tensors(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.named_parameters()}  # a tied tensor comes once
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        drawn = pool.map(lambda item: _draw(config, seed, *item), shapes.items())
+        drawn = pool.map(
+            lambda item: _given(frozen[item[0]]) if item[0] in frozen else _draw(config, seed, *item), shapes.items()
+        )
         tensors: dict[str, Tensor] = {}
         total = hashlib.sha256()
         for (name, shape), (values, digest) in zip(shapes.items(), drawn, strict=True):
@@ -121,6 +129,11 @@ def _torch_draw(name: str, shape: tuple[int, ...]) -> Draw | None:
         fan_in = shape[0] // MLP_RATIO if name.endswith("c_fc.bias") else shape[0] * MLP_RATIO
         return Draw((3 * fan_in) ** -0.5, uniform=True)
     return Draw((3 * math.prod(shape[1:])) ** -0.5, uniform=True) if len(shape) > 1 else None
+
+
+def _given(tensor: Tensor) -> tuple[np.ndarray, str]:
+    values = tensor.numpy()
+    return values, hashlib.sha256(values.tobytes()).hexdigest()
 
 
 def _draw(config: Config, seed: int, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, str]:

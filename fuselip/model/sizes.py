@@ -76,7 +76,7 @@ TRANSFORMERS: dict[str, TransformerSize] = {
     "small": TransformerSize(384, 6, 12),
     "base": TransformerSize(512, 8, 12),
     "large": TransformerSize(768, 12, 12),
-    "tiny": TransformerSize(160, 5, 4),
+    "ti": TransformerSize(160, 5, 4),
 }
 
 _TITOK_SMALL, _TITOK_BASE, _TITOK_LARGE = (
@@ -98,8 +98,10 @@ TITOKS: dict[str, TiTokVariant] = {
 _LEVELS = (5, 5, 5, 4, 4)  # 2000 codes
 
 GRIDS: dict[str, GridVariant] = {  # by the number of codes of a picture
-    f"grid{16 * 256 // (height * width)}": GridVariant((height, width), _LEVELS, f"fuselip-grid{16 * 256 // (height * width)}")
-    for height, width in ((16, 16), (8, 8), (8, 4), (4, 4))
+    "grid16": GridVariant((16, 16), _LEVELS, "fuselip-grid16"),
+    "grid64": GridVariant((8, 8), _LEVELS, "fuselip-grid64"),
+    "grid128": GridVariant((8, 4), _LEVELS, "fuselip-grid128"),
+    "grid256": GridVariant((4, 4), _LEVELS, "fuselip-grid256"),
 }
 
 
@@ -141,6 +143,6 @@ class Towers:
 TOWERS: dict[str, Towers] = {  # by the names that the paper's code gives them
     "ViT-S-16-256-180-mask": Towers(TRANSFORMERS["small"], TRANSFORMERS["small"]),
     "ViT-B-16-256-180-mask": Towers(TransformerSize(768, 12, 12), TRANSFORMERS["base"]),
-    "tiny-8-64": Towers(TRANSFORMERS["tiny"], TRANSFORMERS["tiny"], image_side=64, patch=8),
+    "ViT-Ti-8-64": Towers(TRANSFORMERS["ti"], TRANSFORMERS["ti"], image_side=64, patch=8),
 }
 MLF_LAYERS = 4  # blocks over the two tokens [image, text]

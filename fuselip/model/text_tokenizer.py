@@ -34,6 +34,8 @@ def clean(text: str) -> str:
 class TextTokenizer:
     """Lower-casing CLIP tokenizer with 49,408 ids. Build it with `text_tokenizer()`, which keeps one."""
 
+    version = ftfy.__version__  # of what mends texts: part of every fingerprint
+
     def __init__(self) -> None:
         merges = _read_merges()
         alphabet = _byte_alphabet()

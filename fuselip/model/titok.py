@@ -18,6 +18,7 @@ class TiTokEncoder(nn.Module):
 
     def __init__(self, variant: TiTokVariant) -> None:
         super().__init__()
+        self.variant = variant
         self.latent_tokens = nn.Parameter(torch.empty(variant.num_latents, variant.size.width))
         self.encoder = _Encoder(variant)
         self.quantize = _Quantiser(variant)

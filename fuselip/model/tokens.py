@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from fuselip.model.sizes import EOT, PAD, Padding
+from fuselip.model.configs import Padding
+from fuselip.model.sizes import EOT, PAD
 
 
-def join(image_ids: Sequence[int], text_ids: Sequence[int], context_length: int) -> list[int]:
+def join(image_ids: Sequence[int], text_ids: Sequence[int], context_length: int, eot: int = EOT) -> list[int]:
     """One input's sequence, ending at its first EOT, from which its embedding is read.
 
     `text_ids` are [SOT, ..., EOT]. What exceeds the context is cut, and where that takes the EOT away, the last token
@@ -18,9 +19,9 @@ def join(image_ids: Sequence[int], text_ids: Sequence[int], context_length: int)
     code it is seen only if a longer input happens to be in the same batch).
     """
     ids = [*image_ids, *text_ids][:context_length]
-    if EOT not in ids:
-        ids[-1] = EOT
-    return ids[: ids.index(EOT) + 1]
+    if eot not in ids:
+        ids[-1] = eot
+    return ids[: ids.index(eot) + 1]
 
 
 def pad(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fuselip.model.linear import linear
-from fuselip.model.sizes import IMAGE_SIZE, MLP_RATIO, NUM_PATCHES, PATCH_SIZE, TransformerSize
+from fuselip.model.sizes import MLP_RATIO, PATCH_SIZE, TransformerSize
 
 
 class Linear(nn.Module):
@@ -51,11 +51,11 @@ class Conv(nn.Module):
         return linear(x, self.weight.flatten(1), self.bias)
 
 
-def patches(pixels_BCHW: Tensor) -> Tensor:
-    """The patches of 16x16 pixels, row by row, as `Conv` takes them: [B, P, C * 16 * 16]."""
-    grid = IMAGE_SIZE // PATCH_SIZE
-    x = pixels_BCHW.unflatten(3, (grid, PATCH_SIZE)).unflatten(2, (grid, PATCH_SIZE))
-    return x.permute(0, 2, 4, 1, 3, 5).reshape(len(x), NUM_PATCHES, -1)
+def patches(pixels_BCHW: Tensor, height: int = PATCH_SIZE, width: int = PATCH_SIZE) -> Tensor:
+    """The patches of so many pixels, row by row, as `Conv` takes them: [B, P, C * height * width]."""
+    rows, columns = pixels_BCHW.shape[2] // height, pixels_BCHW.shape[3] // width
+    x = pixels_BCHW.unflatten(3, (columns, width)).unflatten(2, (rows, height))
+    return x.permute(0, 2, 4, 1, 3, 5).reshape(len(x), rows * columns, -1)
 
 
 class Attention(nn.Module):

@@ -17,18 +17,20 @@ from fuselip.core.files import sha256_file
 from fuselip.core.plugins import did_you_mean
 from fuselip.model import hub
 from fuselip.model.checkpoints import CONFIG_FILE, Network, load_model, read_config, weights_file
+from fuselip.model.configs import Config
+from fuselip.model.image_tokenizers import DATA
+from fuselip.model.models import MODELS, model_of
 from fuselip.model.random_init import random_model
-from fuselip.model.sizes import MODELS, Config, model_of
 
-AUTO, RANDOM, HUB = "auto", "random", "hf:"
+AUTO, RANDOM, BUNDLED, HUB = "auto", "random", "bundled", "hf:"
 MAX_LOCAL_FOLDERS = 500
 
 
 @dataclass(frozen=True)
 class Found:
-    """Where the weights are (None: random), and their record, still without a sha256."""
+    """Where the weights are (a checkpoint's folder, a file of the package, or None: random), and their record."""
 
-    folder: Path | None
+    path: Path | None
     record: Weights
 
 
@@ -39,12 +41,14 @@ def load_weights(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool
     """
     model = model_of(name)
     found = find(name, weights, seed=seed, offline=offline)
-    if found.folder is None:
+    if found.path is None:
         loaded, sha256 = random_model(model.config, seed)
         return loaded, replace(found.record, sha256=sha256)
-    config = read_config(found.folder)
-    _check_size(name, config, found.folder)
-    path = weights_file(found.folder)
+    config, path = model.config, found.path
+    if path.is_dir():
+        config = read_config(path)
+        _check_size(name, config, path)
+        path = weights_file(path)
     with ThreadPoolExecutor(1) as pool:  # hashing and loading share the reading of the file
         digest = pool.submit(sha256_file, path)
         loaded = load_model(config, path)
@@ -52,17 +56,19 @@ def load_weights(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool
 
 
 def find(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False) -> Found:
-    """Resolve `weights`: auto | a published name | random | hf:REPO[@REV] | a checkpoint folder.
+    """Resolve `weights`: auto | bundled | a published name | random | hf:REPO[@REV] | a checkpoint folder.
 
-    "auto" takes the hub cache, then the hub; random weights only where there is no network (or it is not to be used),
-    or where no trained weights were published; the record's note says so.
+    "auto" takes what the package itself holds, else the hub cache, then the hub; random weights only where there is no
+    network (or it is not to be used), or where no trained weights were published; the record's note says so.
     """
     published = model_of(name).published
     offline = offline or constants.HF_HUB_OFFLINE
     if weights == RANDOM:
         return _random(name, seed, "as asked for")
+    if weights == BUNDLED:
+        return _bundled(name)
     if weights == AUTO:
-        return _auto(name, seed, offline)
+        return _bundled(name) if bundled_file(name) else _auto(name, seed, offline)
     if weights in published:
         repo = published[weights]
         snapshot = hub.cached(repo)
@@ -75,8 +81,15 @@ def find(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False
     return _local(name, weights)
 
 
+def bundled_file(name: str) -> Path | None:
+    """The trained weights of a model that the package ships, of the configuration it has in MODELS."""
+    path = DATA / f"{name}.safetensors"
+    return path if path.is_file() else None
+
+
 def trained_at_hand() -> list[str]:
-    """Trained models that need no download, as arguments: those in the hub cache and those in folders right here."""
+    """Trained models that need no download, as arguments: in the package, in the hub cache, in folders right here."""
+    bundled = [f"{name} --weights {BUNDLED}" for name in MODELS if bundled_file(name)]
     cached = [
         f"{name} --weights {weights}"
         for name, model in MODELS.items()
@@ -88,7 +101,15 @@ def trained_at_hand() -> list[str]:
             folders = sorted(entry.name for entry in itertools.islice(entries, MAX_LOCAL_FOLDERS) if entry.is_dir())
     except OSError:  # a working directory that is gone or closed to us has no models at hand
         folders = []
-    return cached + [f"--weights ./{folder}" for folder in folders if _is_checkpoint(Path(folder))]
+    return bundled + cached + [f"--weights ./{folder}" for folder in folders if _is_checkpoint(Path(folder))]
+
+
+def _bundled(name: str) -> Found:
+    path = bundled_file(name)
+    if path is None:
+        there = ", ".join(known for known in MODELS if bundled_file(known)) or "none"
+        raise UsageError(f"this package holds no trained weights of {name}; it holds those of: {there}")
+    return Found(path, Weights("bundled", path.name, note=f"trained weights that come with the package ({path.name})"))
 
 
 def _auto(name: str, seed: int, offline: bool) -> Found:
@@ -137,7 +158,7 @@ def _local(name: str, weights: str) -> Found:
         return Found(folder, Weights("local", str(folder), note=f"weights from the folder {folder}"))
     if folder.is_file():
         raise UsageError(f"{folder} is a file; pass the folder that holds it and {CONFIG_FILE}")
-    names = [AUTO, *model_of(name).published, RANDOM]
+    names = [AUTO, *([BUNDLED] if bundled_file(name) else []), *model_of(name).published, RANDOM]
     raise UsageError(
         f"unknown weights {weights!r}{did_you_mean(weights, names)}; {name} takes {', '.join(names)}, "
         f"{HUB}OWNER/NAME[@REVISION] or an existing checkpoint folder"

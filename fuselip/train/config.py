@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
 import msgspec
 
 from fuselip.core.errors import UsageError
 from fuselip.core.plugins import did_you_mean
+from fuselip.train.data.config import DataConfig
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Train:
     steps: int
     batch_size: int
     name: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
+    data: DataConfig | None = None
     batches: str = "fuselip.train.data:batches"  # code that streams the data, "module:attr"
     init: str = ""  # a checkpoint folder or hf:OWNER/NAME[@REV]; "": from scratch
     image_tokenizer: str = ""  # a folder or file with the frozen image tokenizer's weights; "": those of `init`
@@ -92,19 +93,36 @@ class Train:
 
 
 # What may differ when a run goes on: it changes no weights.
-FREE = ("name", "device", "save_every", "keep", "log_every", "tensorboard", "wandb", "hook.call", "hook.every")
+FREE = (
+    "data.workers",
+    "data.tokens",
+    "data.pixels",
+    "name",
+    "device",
+    "save_every",
+    "keep",
+    "log_every",
+    "tensorboard",
+    "wandb",
+    "hook.call",
+    "hook.every",
+)
 
 
 def to_json(config: Train) -> dict[str, Any]:
-    return asdict(config)
+    data = None if config.data is None else config.data.to_json()
+    return asdict(replace(config, data=None)) | {"data": data}
 
 
 def from_json(value: Any, where: str) -> Train:
     """Raises UsageError naming the key of the first value that does not fit."""
+    known = _known(value, Train, where, "")
     try:
-        config = msgspec.convert(_known(value, Train, where, ""), Train)
+        config = msgspec.convert({**known, "data": None}, Train)
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}: {error}") from error
+    if known.get("data") is not None:
+        config = replace(config, data=DataConfig.from_json(known["data"], f"{where}, data"))
     _check(config, where)
     return config
 
@@ -120,23 +138,23 @@ def override(config: Train, settings: Sequence[str]) -> Train:
         if not separator:
             raise UsageError(f"--set {setting!r} is not KEY=VALUE")
         *path, last = key.strip().split(".")
-        target = values
+        target: Any = values
         for part in path:
-            target = target.get(part, {}) if path[0] != "data" else target.setdefault(part, {})
-            if not isinstance(target, dict):
-                raise UsageError(f"--set {key}: {part} holds no keys of its own")
-        if last not in target and path[:1] != ["data"]:
-            known = flat(to_json(config))
+            target = _inside(target, part)
+        if _inside(target, last) is _ABSENT:
+            known = [name for name in flat(to_json(config)) if not name.startswith("data.parts.")]
             raise UsageError(f"--set {key}: no such setting{did_you_mean(key, known)}; known: {', '.join(known)}")
-        target[last] = _value(text, target.get(last))
+        place = int(last) if isinstance(target, list) else last
+        target[place] = _value(text, target[place])
     return from_json(values, "--set")
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"optim.lr": ...} of nested tables."""
+    """{"optim.lr": ..., "data.parts.0.source": ...} of nested tables and lists."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        inner = {str(i): each for i, each in enumerate(value)} if isinstance(value, list | tuple) else value
+        found |= flat(inner, f"{prefix}{key}.") if isinstance(inner, Mapping) else {f"{prefix}{key}": value}
     return found
 
 
@@ -145,6 +163,17 @@ def changes(old: Train, new: Train) -> list[str]:
     before, now = flat(to_json(old)), flat(to_json(new))
     keys = sorted({*before, *now} - set(FREE))
     return [f"{key}: {before.get(key)!r}, now {now.get(key)!r}" for key in keys if before.get(key) != now.get(key)]
+
+
+_ABSENT = object()
+
+
+def _inside(table: Any, key: str) -> Any:
+    if isinstance(table, dict):
+        return table.get(key, _ABSENT)
+    if isinstance(table, list) and key.isdigit() and int(key) < len(table):
+        return table[int(key)]
+    return _ABSENT
 
 
 def _value(text: str, old: Any) -> Any:
@@ -193,5 +222,3 @@ def _check(config: Train, where: str) -> None:
     for key, is_wrong in wrong.items():
         if is_wrong:
             raise UsageError(f"{where}: {key} is {flat(to_json(config))[key]!r}, which is out of range")
-
-

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fuselip.core.errors import UserError
+from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.fuselip import FuseLIP
-from fuselip.model.sizes import EOT, PAD
+from fuselip.model.sizes import PAD
 from fuselip.train.batch import Side
-from fuselip.train.forward import IMAGES_PER_PASS, Output, Prepared, by_length, floats, to
+from fuselip.train.forward import IMAGES_PER_PASS, PASS_TOKENS, Output, Prepared, by_length, floats, to
 from fuselip.train.masking import IGNORED, Masked, accuracy_counts, masked_loss
 
 
@@ -30,9 +31,9 @@ class Sequences(Prepared):
     num_masked: int = 0
 
     def chunks(self, limit: int) -> list[Tensor]:
-        return by_length(self.lengths, limit)
+        return by_length(self.lengths, limit, PASS_TOKENS[self.model.token_embedding.weight.device.type])
 
-    def embed(self, rows: Tensor, mask_weight: float) -> Output:
+    def embed(self, rows: Tensor, mask_weight: float | None) -> Output:
         device = self.model.token_embedding.weight.device
         width = int(self.lengths[rows].max())
         source = self.ids if self.masked is None else self.masked.ids
@@ -42,6 +43,8 @@ class Sequences(Prepared):
         states_nTD = self.model.hidden(ids_nT, lengths_n)
         pooled_nD = states_nTD[torch.arange(len(rows), device=device), lengths_n - 1]
         features_nD = F.normalize(self.model.ln_final(pooled_nD).float(), dim=-1)
+        if mask_weight is None:
+            return Output(features_nD)
         labels = self.masked.labels[rows, :width].flatten()
         places = (labels != IGNORED).nonzero().squeeze(1)
         labels_M = to(labels[places], device)
@@ -55,44 +58,46 @@ def codes_of(model: FuseLIP, side: Side) -> Tensor | None:
 
     Raises UserError for codes that the model's codebook does not have.
     """
-    variant = model.config.titok
-    codes = side.codes
+    config, codes = model.config, side.codes
     if codes is None and side.pixels is not None and len(side.pixels):
         device = model.token_embedding.weight.device
         step = IMAGES_PER_PASS[device.type]
         # In fp32 whatever the training's precision is: rounding would change codes.
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            parts = [model.titok.encode_ids(floats(part, device)) for part in side.pixels.split(step)]
-        codes = torch.cat(parts).cpu()
+            parts = [model.image_ids(floats(part, device)) for part in side.pixels.split(step)]
+        codes = torch.cat(parts).cpu() - model.config.image_offset
     if codes is not None and codes.numel():
-        if codes.shape[1] != variant.num_latents or not 0 <= int(codes.min()) <= int(codes.max()) < variant.num_codes:
+        low, high = int(codes.min()), int(codes.max())
+        if codes.shape[1] != config.num_image_tokens or not 0 <= low <= high < config.num_codes:
             raise UserError(
-                f"image codes of another tokenizer: {codes.shape[1]} an image, the largest {int(codes.max())}; "
-                f"{model.config.image_tokenizer} gives {variant.num_latents} below {variant.num_codes}. Make the "
-                "token cache again with this model's tokenizer"
+                f"image codes of another tokenizer: {codes.shape[1]} an image, from {low} to {high}; "
+                f"{config.image_tokenizer} gives {config.num_image_tokens} below {config.num_codes}. "
+                "Make the token cache again with this model's tokenizer"
             )
         return codes
     return None
 
 
-def join(side: Side, codes_MK: Tensor | None, image_offset: int, context_length: int) -> tuple[Tensor, Tensor]:
+def join(side: Side, codes_MK: Tensor | None, config: FuseLIPConfig) -> tuple[Tensor, Tensor]:
     """ids int64 [N, T] and lengths [N] of a whole side: what `fuselip.model.tokens.join` gives row by row.
 
     Image ids first, then the text; cut to the context, where the last token becomes EOT if none is left; the
     sequence ends at its first EOT.
     """
     start_N = (side.image_rows >= 0).long() * (0 if codes_MK is None else codes_MK.shape[1])
-    ends_N = (start_N + side.text_lengths).clamp(max=context_length)
+    ends_N = (start_N + side.text_lengths).clamp(max=config.context_length)
     place_NT = torch.arange(int(ends_N.max())) - start_N[:, None]  # in the text; negative: in the image
     in_text_NT = (place_NT >= 0) & (place_NT < side.text_lengths[:, None])
     ids_NT = side.text_ids.gather(1, place_NT.clamp(0, side.text_ids.shape[1] - 1)).masked_fill(~in_text_NT, PAD)
     if codes_MK is not None:
         rows_N = side.image_rows.clamp(min=0)
         width = min(codes_MK.shape[1], ids_NT.shape[1])
-        ids_NT[:, :width] = torch.where(place_NT[:, :width] < 0, codes_MK[rows_N, :width] + image_offset, ids_NT[:, :width])
+        image_NK = codes_MK[rows_N, :width] + config.image_offset
+        ids_NT[:, :width] = torch.where(place_NT[:, :width] < 0, image_NK, ids_NT[:, :width])
+    eot = config.eot_id
     last_N1 = (ends_N - 1)[:, None]
-    cut_N1 = ~(ids_NT == EOT).any(1, keepdim=True)
-    ids_NT.scatter_(1, last_N1, torch.where(cut_N1, EOT, ids_NT.gather(1, last_N1)))
-    lengths_N = (ids_NT == EOT).int().argmax(1) + 1
+    cut_N1 = ~(ids_NT == eot).any(1, keepdim=True)
+    ids_NT.scatter_(1, last_N1, torch.where(cut_N1, eot, ids_NT.gather(1, last_N1)))
+    lengths_N = (ids_NT == eot).int().argmax(1) + 1
     ids_NT[torch.arange(ids_NT.shape[1]) >= lengths_N[:, None]] = PAD
     return ids_NT[:, : int(lengths_N.max())], lengths_N

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-STRETCH = 1.3  # the longest sequence of a chunk over its shortest: what padding may cost
+PASS_TOKENS = {"cpu": 256, "cuda": 8192, "mps": 1024}  # what a pass of its own costs, in tokens
 IMAGES_PER_PASS = {"cpu": 8, "cuda": 256, "mps": 16}
 
 
@@ -32,20 +32,30 @@ class Prepared(ABC):
         """Row numbers (int64) in chunks of at most `limit` pairs (0: no limit), each row in one of them."""
 
     @abstractmethod
-    def embed(self, rows: Tensor, mask_weight: float) -> Output:
-        """Features of these rows, with gradients. The loss of hidden tokens is their sum times `mask_weight`."""
+    def embed(self, rows: Tensor, mask_weight: float | None) -> Output:
+        """Features of these rows. The loss of hidden tokens is their sum times `mask_weight`; None leaves it out."""
 
 
-def by_length(lengths: Tensor, limit: int) -> list[Tensor]:
-    """Indices of `lengths` in chunks of similar length, at most `limit` in each (0: no limit); the order is fixed."""
+def by_length(lengths: Tensor, limit: int, pass_tokens: int = PASS_TOKENS["cpu"]) -> list[Tensor]:
+    """Indices of `lengths` in chunks of similar length, at most `limit` in each (0: no limit); the order is fixed.
+
+    The chunks are those that cost least, where one costs its tokens after padding and `pass_tokens` for being a pass.
+    """
     order = np.argsort(lengths.numpy(), kind="stable")
-    found = lengths.numpy()[order]
-    chunks, start = [], 0
-    while start < len(order):
-        stop = int(np.searchsorted(found, found[start] * STRETCH, side="right"))
-        stop = min(stop, start + limit) if limit else stop
-        chunks.append(torch.from_numpy(order[start:stop].copy()))
-        start = stop
+    sizes, counts = np.unique(lengths.numpy(), return_counts=True)
+    before = np.concatenate([[0], np.cumsum(counts)])
+    best = np.zeros(len(before))
+    cut = np.zeros(len(before), np.int64)
+    for stop in range(1, len(before)):
+        costs = best[:stop] + (before[stop] - before[:stop]) * sizes[stop - 1] + pass_tokens
+        cut[stop] = costs.argmin()
+        best[stop] = costs[cut[stop]]
+    chunks: list[Tensor] = []
+    stop = len(before) - 1
+    while stop:
+        part = torch.from_numpy(order[before[cut[stop]] : before[stop]].copy())
+        chunks[:0] = part.split(limit or len(part))
+        stop = int(cut[stop])
     return chunks
 
 

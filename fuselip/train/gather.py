@@ -50,6 +50,13 @@ class Peers:
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's value, in all of them."""
+        found: list[Any] = [value] * self.world
+        if self.world > 1:
+            dist.all_gather_object(found, value)
+        return found
+
     def copy_of(self, tensor: Tensor, shape: Sequence[int], source: int) -> Tensor:
         """The tensor of process `source`, whose shape is `shape`."""
         if self.world == 1 or 0 in shape:
@@ -127,5 +134,6 @@ def peers_of_environment() -> Iterator[Peers]:
         dist.init_process_group("gloo")
     try:
         yield Peers(dist.get_rank(), dist.get_world_size())
+        dist.barrier()  # one that leaves while others still talk to it can abort
     finally:
         dist.destroy_process_group()

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from fuselip.core.errors import UserError
 from fuselip.model.late_fusion import LateFusion
 from fuselip.train.batch import Side
-from fuselip.train.forward import Output, Prepared, by_length, floats, inverse, to
+from fuselip.train.forward import PASS_TOKENS, Output, Prepared, by_length, floats, inverse, to
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TwoTowers(Prepared):
         rows = torch.arange(len(self.side))
         return list(rows.split(limit or max(1, len(rows)))) if len(rows) else []
 
-    def embed(self, rows: Tensor, mask_weight: float) -> Output:
+    def embed(self, rows: Tensor, mask_weight: float | None) -> Output:
         texts_nE = self._texts(rows)
         fused_nE = self.model.fuse(self._images(rows, texts_nE), texts_nE)
         return Output(F.normalize(fused_nE.float(), dim=-1))
@@ -55,7 +55,7 @@ class TwoTowers(Prepared):
         ids_nT, inverse_n = torch.unique(self.side.text_ids[rows], dim=0, return_inverse=True)
         lengths_k = torch.empty(len(ids_nT), dtype=torch.int64)
         lengths_k[inverse_n] = self.side.text_lengths[rows]
-        parts = by_length(lengths_k, 0)
+        parts = by_length(lengths_k, 0, PASS_TOKENS[device.type])
         tables = []
         for part in parts:
             width = int(lengths_k[part].max())

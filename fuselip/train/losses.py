@@ -65,7 +65,7 @@ def content_keys(keys: Sequence[str]) -> Tensor:
 
 class _SigmoidLoss(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         left_ND: Tensor,
         right_ND: Tensor,
@@ -97,7 +97,7 @@ class _SigmoidLoss(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return (*(grad * saved for saved in ctx.saved_tensors), None, None, None, None)
 
 

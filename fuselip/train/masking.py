@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fuselip.core.seeds import generator
-from fuselip.model.sizes import EOT, MASK, PAD, SOT, FuseLIPConfig
+from fuselip.model.configs import FuseLIPConfig
 
 IGNORED = -100
-CORRECT_IMAGE, IMAGE, CORRECT_TEXT, TEXT = range(4)
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ def never_masked(config: FuseLIPConfig, *, paper: bool) -> tuple[int, ...]:
     `paper`: those of the paper's code. There SOT may be hidden, and the id after [MASK] may not; it was meant as an
     end of image, but is image code 0.
     """
-    return (PAD, EOT, MASK, config.image_offset) if paper else (PAD, SOT, EOT, MASK)
+    always = (config.pad_id, config.eot_id, config.mask_id)
+    return (*always, config.image_offset if paper else config.sot_id)
 
 
 def mask(
@@ -49,7 +49,7 @@ def mask(
     keep_NT = torch.isin(ids_NT, torch.tensor(never_masked(config, paper=paper)))
     keep_NT |= torch.arange(ids_NT.shape[1]) >= lengths_N[:, None]
     hidden_NT = (draw_NT < ratio) & ~keep_NT
-    return Masked(ids_NT.masked_fill(hidden_NT, MASK), ids_NT.masked_fill(~hidden_NT, IGNORED))
+    return Masked(ids_NT.masked_fill(hidden_NT, config.mask_id), ids_NT.masked_fill(~hidden_NT, IGNORED))
 
 
 def masked_loss(logits_MV: Tensor, labels_M: Tensor, weight: float) -> Tensor:
@@ -62,4 +62,6 @@ def accuracy_counts(logits_MV: Tensor, labels_M: Tensor, image_offset: int) -> T
     """float64 [4]: image tokens guessed right, image tokens, text tokens guessed right, text tokens."""
     right_M = logits_MV.argmax(-1) == labels_M
     image_M = labels_M >= image_offset
-    return torch.stack([(right_M & image_M).sum(), image_M.sum(), (right_M & ~image_M).sum(), (~image_M).sum()]).double()
+    return torch.stack(
+        [(right_M & image_M).sum(), image_M.sum(), (right_M & ~image_M).sum(), (~image_M).sum()]
+    ).double()

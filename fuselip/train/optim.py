@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fuselip.model.checkpoints import Network
 from fuselip.model.fuselip import FuseLIP
 from fuselip.train.config import Optim
+from fuselip.train.parallel import is_sharded
 
 MAX_LOG_SCALE = math.log(100)
 _NO_DECAY = ("bn", "ln", "bias", "logit_scale")
@@ -26,12 +27,14 @@ def decays(name: str, parameter: Tensor) -> bool:
 
 
 def adamw(model: nn.Module, config: Optim) -> torch.optim.AdamW:
-    found = trainable(model)
-    groups = [
-        {"params": [p for n, p in found.items() if decays(n, p) is wanted], "weight_decay": wanted * config.weight_decay}
-        for wanted in (True, False)
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}  # sharded tensors do not mix with whole ones
+    for name, parameter in trainable(model).items():
+        groups.setdefault((decays(name, parameter), is_sharded(parameter)), []).append(parameter)
+    tables = [
+        {"params": params, "weight_decay": decay * config.weight_decay}
+        for (decay, _), params in sorted(groups.items(), key=lambda item: item[0])
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
+    return torch.optim.AdamW(tables, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
 
 
 def learning_rate(config: Optim, step: int, steps: int) -> float:

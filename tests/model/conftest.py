@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import tiny
 
-from fuselip.model.sizes import FuseLIPConfig
+from fuselip.model.configs import FuseLIPConfig
 
 
 @pytest.fixture

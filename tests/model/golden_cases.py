@@ -18,10 +18,12 @@ from name_seeded import name_seeded, name_seeded_titok
 from PIL import Image
 
 from fuselip.core.encoder import Weights
+from fuselip.model.configs import Config, LateFusionConfig
 from fuselip.model.encoder import FuseLIPEncoder
 from fuselip.model.encoder_base import ModelEncoder
 from fuselip.model.late_fusion_encoder import LateFusionEncoder
-from fuselip.model.sizes import MODELS, TITOKS, Config, LateFusionConfig
+from fuselip.model.models import MODELS
+from fuselip.model.sizes import TITOKS
 from fuselip.model.text_tokenizer import text_tokenizer
 
 GOLDEN = Path(__file__).parent / "golden"

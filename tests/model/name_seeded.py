@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from fuselip.model.checkpoints import Network, blank, fill
-from fuselip.model.sizes import Config, TiTokVariant
+from fuselip.model.configs import Config
+from fuselip.model.sizes import TiTokVariant
 from fuselip.model.titok import TiTokEncoder
 
 CONSTANTS = {"logit_scale": math.log(10), "logit_bias": -10.0}

@@ -16,9 +16,10 @@ from tiny import write_checkpoint
 
 from fuselip.core.errors import UserError
 from fuselip.model.checkpoints import load_model, read_config, weights_file
+from fuselip.model.configs import FuseLIPConfig, config_from_json
 from fuselip.model.fuselip import FuseLIP
+from fuselip.model.models import MODELS
 from fuselip.model.random_init import random_model
-from fuselip.model.sizes import MODELS, FuseLIPConfig, config_from_json
 
 
 @pytest.fixture

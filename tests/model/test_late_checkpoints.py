@@ -15,10 +15,11 @@ from tiny import LATE_TINY
 import fuselip
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model.checkpoints import read_config, save_model
+from fuselip.model.configs import config_from_json
 from fuselip.model.late_fusion import LateFusion
 from fuselip.model.late_fusion_encoder import LateFusionEncoder
+from fuselip.model.models import MODELS
 from fuselip.model.random_init import random_model
-from fuselip.model.sizes import MODELS, config_from_json
 from fuselip.model.weights import find, load_weights, trained_at_hand
 
 
@@ -30,7 +31,7 @@ def encoder(request: pytest.FixtureRequest, tiny_late: None) -> LateFusionEncode
 @pytest.mark.parametrize("offline", [False, True])
 def test_auto_says_that_nothing_is_published(offline: bool) -> None:
     found = find("siglip-b-sf", offline=offline)
-    assert found.folder is None
+    assert found.path is None
     assert found.record.is_random
     assert found.record.note.startswith("RANDOM weights (seed 0): no trained weights of this model are published")
     with pytest.raises(UsageError, match=r"siglip-b-sf takes auto, random, hf:OWNER"):

@@ -19,8 +19,9 @@ import fuselip
 from fuselip.core.encoder import info_of
 from fuselip.core.errors import UsageError, UserError
 from fuselip.core.types import ImageRef, Input
+from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.encoder import FuseLIPEncoder
-from fuselip.model.sizes import EOT, SOT, FuseLIPConfig
+from fuselip.model.sizes import EOT, SOT
 from fuselip.model.tokens import by_length, join, pad
 
 
@@ -132,7 +133,7 @@ def test_lower_precision(tiny_config: FuseLIPConfig, path: Path, encoder: FuseLI
     here, exact = (np.array([e.tokenize_image(ref) for ref in refs]) for e in (lower, encoder))
     assert report["ids_changed"] == np.mean(here != exact)
     assert (report["precision"], report["images"], report["ids"]) == (precision, 2, 16)
-    assert lower.model.titok.quantize.embedding.weight.dtype == torch.float32
+    assert lower.model.tokenizer.quantize.embedding.weight.dtype == torch.float32
     vectors = np.stack([e.encode(["a cat on a mat"])[0] for e in (lower, encoder)])
     assert 0 < np.abs(vectors[0] - vectors[1]).max() < 0.02
     assert encoder.precision_report(refs)["ids_changed"] == 0

@@ -14,8 +14,9 @@ from PIL import Image
 from torch.nn import functional as F
 
 from fuselip.model.checkpoints import blank
+from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.encoder import FuseLIPEncoder
-from fuselip.model.sizes import EOT, TITOKS, FuseLIPConfig
+from fuselip.model.sizes import EOT, TITOKS
 
 TOLERANCE = 1e-5
 NAMES = [pytest.param(name, id=name[-1].upper()) for name in FUSELIP]

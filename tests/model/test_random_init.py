@@ -7,9 +7,10 @@ import pytest
 import torch
 from golden_cases import FUSELIP, drawn, pixels_of
 
+from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.fuselip import FuseLIP
+from fuselip.model.models import MODELS
 from fuselip.model.random_init import random_model
-from fuselip.model.sizes import MODELS, FuseLIPConfig
 
 # Recorded on x86-64; holds on every machine, because only raw draws and one table are involved.
 TINY_SHA256 = "f8337bf684cf9360565f825187409194055b890517ee345175cf76d4e53aa414"
@@ -56,7 +57,7 @@ def test_scales(model: FuseLIP) -> None:
 
 @pytest.mark.parametrize("name", FUSELIP)
 def test_image_ids_vary_within_and_between_pictures(name: str) -> None:
-    titok = random_model(MODELS[name].config, 0)[0].titok
+    titok = random_model(MODELS[name].config, 0)[0].tokenizer
     with torch.inference_mode():
         plaid, rings = (titok.encode_ids(pixels_of(drawn(kind)))[0] for kind in ("plaid", "rings"))
     assert min(len(plaid.unique()), len(rings.unique())) > 40

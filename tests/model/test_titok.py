@@ -10,7 +10,7 @@ from name_seeded import name_seeded_titok
 from torch import Tensor
 from torch.nn import functional as F
 
-from fuselip.model.sizes import FuseLIPConfig
+from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.titok import TiTokEncoder
 
 
@@ -41,7 +41,7 @@ def latents_by_modules(model: TiTokEncoder, pixels: Tensor, heads: int, legacy: 
 @pytest.mark.parametrize("legacy", [True, False])
 @pytest.mark.parametrize("normalise", [True, False])
 def test_against_plain_modules(tiny_config: FuseLIPConfig, legacy: bool, normalise: bool) -> None:
-    variant = replace(tiny_config.titok, legacy=legacy, normalise=normalise)
+    variant = replace(tiny_config.variant, legacy=legacy, normalise=normalise)
     model = name_seeded_titok(variant)
     pixels = torch.rand(3, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -56,7 +56,7 @@ def test_against_plain_modules(tiny_config: FuseLIPConfig, legacy: bool, normali
 
 def test_with_and_without_gradients(tiny_config: FuseLIPConfig) -> None:
     """Gradients switch the fused CPU kernels off; the numbers must not notice."""
-    model = name_seeded_titok(tiny_config.titok)
+    model = name_seeded_titok(tiny_config.variant)
     pixels = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         fused = model.latents(pixels)

@@ -9,8 +9,10 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fuselip.model import sizes
-from fuselip.model.sizes import FuseLIPConfig, Fusion, LateFusionConfig, Model, TiTokVariant, Towers, TransformerSize
+from fuselip.model import models, sizes
+from fuselip.model.configs import FuseLIPConfig, Fusion, LateFusionConfig
+from fuselip.model.models import Model
+from fuselip.model.sizes import TiTokVariant, Towers, TransformerSize
 
 NAME = "fuselip-tiny"
 LATE_TINY: dict[str, Fusion] = {"tiny-sf": "add", "tiny-mlf": "magiclens"}
@@ -23,25 +25,25 @@ def register() -> FuseLIPConfig:
     sizes.TRANSFORMERS["tiny"] = size
     sizes.TITOKS["tiny"] = TiTokVariant(size, 8, 64, 4, True, True, "owner/titok-tiny")
     config = FuseLIPConfig("tiny", "tiny")
-    sizes.MODELS[NAME] = Model(config, REPOS)
+    models.MODELS[NAME] = Model(config, REPOS)
     return config
 
 
 def unregister() -> None:
-    del sizes.TRANSFORMERS["tiny"], sizes.TITOKS["tiny"], sizes.MODELS[NAME]
+    del sizes.TRANSFORMERS["tiny"], sizes.TITOKS["tiny"], models.MODELS[NAME]
 
 
 def register_late() -> None:
     """Add late-fusion models of both kinds, whose towers differ in width."""
     sizes.TOWERS["tiny"] = Towers(TransformerSize(48, 3, 2), TransformerSize(32, 2, 2))
     for name, fusion in LATE_TINY.items():
-        sizes.MODELS[name] = Model(LateFusionConfig("tiny", fusion))
+        models.MODELS[name] = Model(LateFusionConfig("tiny", fusion))
 
 
 def unregister_late() -> None:
     del sizes.TOWERS["tiny"]
     for name in LATE_TINY:
-        del sizes.MODELS[name]
+        del models.MODELS[name]
 
 
 def write_checkpoint(folder: Path, config: FuseLIPConfig, state: Mapping[str, Tensor]) -> Path:

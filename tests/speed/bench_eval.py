@@ -30,8 +30,9 @@ from benchmarks.tasks import TASKS, load_task
 from benchmarks.types import Query, TaskContext, TaskData
 from fuselip.core.images import rgb_pixels
 from fuselip.core.types import Input
+from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.linear import linear
-from fuselip.model.sizes import IMAGE_SIZE, NUM_PATCHES, PATCH_SIZE, FuseLIPConfig, TransformerSize
+from fuselip.model.sizes import IMAGE_SIZE, NUM_PATCHES, PATCH_SIZE, TransformerSize
 
 FAMILIES = ("crop", "rotate", "jitter", "flip", "colorize")
 
@@ -46,7 +47,7 @@ def block_flops(size: TransformerSize, tokens: int, rows: int) -> float:
 
 def tokenizer_flops(config: FuseLIPConfig) -> float:
     """Per image: patches, blocks (the last for the latents alone), code distances."""
-    variant = config.titok
+    variant = config.variant
     tokens = 1 + NUM_PATCHES + variant.num_latents
     blocks = (variant.size.layers - 1) * block_flops(variant.size, tokens, tokens)
     last = block_flops(variant.size, tokens, variant.num_latents)
@@ -134,7 +135,7 @@ class Setup:
         sequences = [self.encoder.sequence(Input("rotate 30 degrees clockwise", image)) for image in self.images]
         self.ids = torch.tensor(sequences, device=device)
         self.lengths = torch.full((len(sequences),), self.ids.shape[1], device=device)
-        rows, d = len(self.images) * (1 + NUM_PATCHES + self.config.titok.num_latents), self.config.titok.size.width
+        rows, d = len(self.images) * (1 + NUM_PATCHES + self.config.num_image_tokens), self.config.variant.size.width
         self.shapes = [(rows, d, 3 * d), (rows, d, d), (rows, d, 4 * d), (rows, 4 * d, d)]
 
 

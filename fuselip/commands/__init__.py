@@ -1,0 +1,1 @@
+"""Commands of `fuselip`, one file each; `fuselip.cli` names them."""

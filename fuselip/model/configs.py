@@ -1,0 +1,295 @@
+"""One model's configuration and its config.json. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from fuselip.core.errors import UserError
+from fuselip.model.sizes import (
+    CONTEXT_LENGTH,
+    GRIDS,
+    IMAGE_SIZE,
+    MAX_CONTEXT_LENGTH,
+    MLP_RATIO,
+    PAD,
+    TEXTS,
+    TITOKS,
+    TOWERS,
+    TRANSFORMERS,
+    GridVariant,
+    TextLayout,
+    TiTokVariant,
+    Towers,
+    TransformerSize,
+)
+
+Padding = Literal["length", "id"]
+Fusion = Literal["add", "magiclens"]
+
+
+class _Text:
+    """The ids of a configuration's text tokenizer; PAD is 0 in all of them."""
+
+    text_tokenizer: str
+    pad_id = PAD
+
+    @property
+    def text(self) -> TextLayout:
+        return TEXTS[self.text_tokenizer]
+
+    @property
+    def num_text_tokens(self) -> int:
+        """Text ids, the special ones among them."""
+        return self.text.num_tokens
+
+    @property
+    def sot_id(self) -> int:
+        return self.text.sot
+
+    @property
+    def eot_id(self) -> int:
+        return self.text.eot
+
+
+@dataclass(frozen=True)
+class FuseLIPConfig(_Text):
+    """Everything that fixes the shapes and conventions of one FuseLIP model.
+
+    `padding`: what counts as padding in attention. "length": the positions after a sequence's end (our models).
+    "id": every position with id 0, as the official checkpoints were trained; a text such as "!$" holds that id
+    inside, and those positions are then not attended to.
+    """
+
+    transformer: str
+    image_tokenizer: str
+    context_length: int = CONTEXT_LENGTH
+    mask_token: bool = True
+    mlm_probability: float = 0.1
+    padding: Padding = "length"
+    text_tokenizer: str = "clip"
+
+    @property
+    def size(self) -> TransformerSize:
+        return TRANSFORMERS[self.transformer]
+
+    @property
+    def variant(self) -> TiTokVariant | GridVariant:
+        """The image tokenizer's shape."""
+        return TITOKS.get(self.image_tokenizer) or GRIDS[self.image_tokenizer]
+
+    @property
+    def image_side(self) -> int:
+        """Pixels a side of the pictures that the image tokenizer takes."""
+        return self.variant.side
+
+    @property
+    def num_image_tokens(self) -> int:
+        """Codes of one picture."""
+        return self.variant.num_latents
+
+    @property
+    def num_codes(self) -> int:
+        """Size of the image tokenizer's codebook."""
+        return self.variant.num_codes
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings."""
+        return self.size.width
+
+    @property
+    def architecture(self) -> str:
+        """What a checkpoint must agree in to be this model, in words."""
+        text = "" if self.text_tokenizer == "clip" else f" and text tokenizer {self.text_tokenizer!r}"
+        return f"transformer {self.transformer!r} with image tokenizer {self.image_tokenizer!r}{text}"
+
+    @property
+    def mask_id(self) -> int:
+        """[MASK]; only where `mask_token`, else the first image token."""
+        return self.num_text_tokens
+
+    @property
+    def image_offset(self) -> int:
+        """Image code c has token id c + image_offset."""
+        return self.num_text_tokens + self.mask_token
+
+    @property
+    def vocab_size(self) -> int:
+        return self.image_offset + self.num_codes
+
+    def to_json(self) -> dict[str, Any]:
+        """As the official config.json; the keys "padding", "text_tokenizer" and "image_side" are ours, and are left out
+        where they say what theirs implies.
+        """
+        return {
+            "model_name": _MODEL_NAME,
+            "text_config": {
+                "context_length": self.context_length,
+                "vocab_size": self.vocab_size,
+                "width": self.size.width,
+                "heads": self.size.heads,
+                "layers": self.size.layers,
+                "mlp_ratio": float(MLP_RATIO),
+                "ls_init_value": None,
+                "no_causal_mask": True,
+                "pad_id": PAD,
+                "proj_bias": False,
+                "output_tokens": False,
+                "pool_type": "eot",
+            },
+            "mask_pad": True,
+            "image_tokenizer": self.variant.repo,
+            "use_eoi": False,
+            "context_length": self.context_length,
+            "transformer_size": self.transformer,
+            "mlm_probability": self.mlm_probability,
+            "rand_repl_probability": 0.0,
+        } | self._ours()
+
+    def _ours(self) -> dict[str, Any]:
+        """What the official layout has no key for, where it is not what that layout implies."""
+        ours: dict[str, Any] = {} if self.padding == "id" else {"padding": self.padding}
+        if self.text_tokenizer != "clip":
+            ours["text_tokenizer"] = self.text_tokenizer
+        return ours if self.image_side == IMAGE_SIZE else ours | {"image_side": self.image_side}
+
+    @classmethod
+    def from_json(cls, value: Any, where: str = "config.json") -> FuseLIPConfig:
+        """Read an official config.json, or ours. Raises UserError naming the key that is wrong."""
+        if not isinstance(value, dict) or value.get("model_name") != _MODEL_NAME:
+            found = value.get("model_name") if isinstance(value, dict) else type(value).__name__
+            raise UserError(
+                f"{where} is not the configuration of a model of ours: model_name is {found!r}, and neither "
+                f"{_MODEL_NAME!r} (FuseLIP) nor {_LATE_NAME!r} (a late-fusion baseline)"
+            )
+        _require(value, {"mask_pad": True, "use_eoi": False}, where)
+        transformer = _choice(value, "transformer_size", {name: name for name in TRANSFORMERS}, where)
+        tokenizer = _choice(value, "image_tokenizer", _image_tokenizers(), where)
+        text_tokenizer = _choice({"text_tokenizer": "clip", **value}, "text_tokenizer", _TEXTS, where)
+        padding = _choice({"padding": "id"} | value, "padding", _PADDINGS, where)
+        shape = cls(transformer, tokenizer)
+        context_length = int(_number(value, "context_length", shape.num_image_tokens + 2, MAX_CONTEXT_LENGTH, where))
+        mlm_probability = float(_number(value, "mlm_probability", 0, 1, where))
+        text = value.get("text_config")
+        if not isinstance(text, dict | None):
+            raise UserError(f"{where}: text_config is a {type(text).__name__}, not a table")
+        # A re-saved official model says mlm_probability 0.0 and still has [MASK]: the vocabulary tells the truth.
+        with_mask = cls(transformer, tokenizer, context_length, True, mlm_probability, padding, text_tokenizer)  # type: ignore[arg-type]
+        mask_token = text.get("vocab_size") == with_mask.vocab_size if text else mlm_probability > 0
+        config = replace(with_mask, mask_token=mask_token)
+        _require({"image_side": config.image_side} | value, {"image_side": config.image_side}, where)
+        if text:
+            expected = config.to_json()["text_config"]
+            _require(text, {key: expected[key] for key in text if key in expected}, f"{where}, text_config")
+        return config
+
+
+@dataclass(frozen=True)
+class LateFusionConfig(_Text):
+    """Everything that fixes the shapes and conventions of one of the paper's late-fusion baselines.
+
+    `fusion`: "add" (SF: the normalised tower outputs are added) or "magiclens" (MLF: a small transformer joins them).
+    `padding`: as for FuseLIPConfig; "id" is what the paper's code does, so what a checkpoint trained with it needs.
+    """
+
+    towers: str
+    fusion: Fusion
+    padding: Padding = "length"
+    context_length: int = CONTEXT_LENGTH
+    text_tokenizer: str = "clip"
+
+    @property
+    def sizes(self) -> Towers:
+        return TOWERS[self.towers]
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings."""
+        return self.sizes.text.width
+
+    @property
+    def architecture(self) -> str:
+        """What a checkpoint must agree in to be this model, in words."""
+        text = "" if self.text_tokenizer == "clip" else f" and text tokenizer {self.text_tokenizer!r}"
+        return f"towers {self.towers!r} with fusion {self.fusion!r}{text}"
+
+    @property
+    def image_side(self) -> int:
+        """Pixels a side of the pictures that the image tower takes."""
+        return self.sizes.image_side
+
+    @property
+    def mask_id(self) -> int:
+        """There is none: the first id past the vocabulary, as in a FuseLIP without one."""
+        return self.num_text_tokens
+
+    @property
+    def vocab_size(self) -> int:
+        """Text ids alone: the image tower looks at pixels, and has neither codes nor image tokens."""
+        return self.num_text_tokens
+
+    image_offset = vocab_size
+    num_image_tokens = 0
+    num_codes = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Our own layout, all of it required: the paper's code publishes no configuration of these models."""
+        return {
+            "model_name": _LATE_NAME,
+            "towers": self.towers,
+            "fusion": self.fusion,
+            "padding": self.padding,
+            "context_length": self.context_length,
+        } | ({} if self.text_tokenizer == "clip" else {"text_tokenizer": self.text_tokenizer})
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], where: str = "config.json") -> LateFusionConfig:
+        """Read what `to_json` writes. Raises UserError naming the key that is wrong."""
+        towers = _choice(value, "towers", {name: name for name in TOWERS}, where)
+        fusion = _choice(value, "fusion", {"add": "add", "magiclens": "magiclens"}, where)
+        padding = _choice(value, "padding", _PADDINGS, where)
+        context_length = int(_number(value, "context_length", 2, MAX_CONTEXT_LENGTH, where))
+        text = _choice({"text_tokenizer": "clip", **value}, "text_tokenizer", _TEXTS, where)
+        return cls(towers, fusion, padding, context_length, text)  # type: ignore[arg-type]
+
+
+_MODEL_NAME, _LATE_NAME = "fuse-clip-titok", "fuselip-late-fusion"
+_PADDINGS = {"id": "id", "length": "length"}
+_TEXTS = {name: name for name in TEXTS}
+
+Config = FuseLIPConfig | LateFusionConfig
+
+
+def config_from_json(value: Any, where: str = "config.json") -> Config:
+    """The configuration that a config.json holds, of either kind. Raises UserError naming the key that is wrong."""
+    if isinstance(value, dict) and value.get("model_name") == _LATE_NAME:
+        return LateFusionConfig.from_json(value, where)
+    return FuseLIPConfig.from_json(value, where)
+
+
+def _image_tokenizers() -> dict[str, str]:
+    """Our name of each image tokenizer by the one it has in a config.json."""
+    titoks = {variant.repo: name for name, variant in TITOKS.items()}
+    return titoks | {variant.repo: name for name, variant in GRIDS.items()}
+
+
+def _choice(value: Mapping[str, Any], key: str, allowed: Mapping[str, str], where: str) -> str:
+    found = value.get(key)
+    if not isinstance(found, str) or found not in allowed:
+        raise UserError(f"{where}: {key} is {found!r}; known: {', '.join(allowed)}")
+    return allowed[found]
+
+
+def _number(value: Mapping[str, Any], key: str, low: int, high: int, where: str) -> float:
+    found = value.get(key)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not low <= found <= high:
+        raise UserError(f"{where}: {key} is {found!r}; it must be a number from {low} to {high}")
+    return found
+
+
+def _require(value: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> None:
+    for key, wanted in expected.items():
+        if value.get(key) != wanted:
+            raise UserError(f"{where}: {key} is {value.get(key)!r}, and this model needs {wanted!r}")

@@ -1,0 +1,28 @@
+"""Which text tokenizer a configuration has: CLIP's, or our small one. Each is imported only where it is used."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fuselip.model.configs import Config
+
+
+class TextIds(Protocol):
+    """What all text tokenizers do. `version`: whatever beside the ids' table a text's ids depend on."""
+
+    version: str
+
+    def encode(self, text: str, limit: int) -> list[int]:
+        """Ids [SOT, ..., EOT], at most `limit` of them."""
+        ...
+
+
+def text_tokenizer_of(config: Config) -> TextIds:
+    """The text tokenizer of a configuration; one for all that share it."""
+    if config.text_tokenizer == "bytes":
+        from fuselip.model.byte_bpe import byte_bpe
+
+        return byte_bpe()
+    from fuselip.model.text_tokenizer import text_tokenizer
+
+    return text_tokenizer()

@@ -1,0 +1,27 @@
+"""Texts as token ids for one model, each distinct text once. No torch here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fuselip.model.text_tokenizers import text_tokenizer_of
+
+MOST = 200_000  # texts remembered
+
+
+class Texts:
+    """`texts(text)` is int32 [SOT .. EOT], no longer than the model's context."""
+
+    def __init__(self, model_config: Any) -> None:
+        self._tokenizer = text_tokenizer_of(model_config)
+        self._limit = model_config.context_length
+        self._known: dict[str, np.ndarray] = {}
+
+    def __call__(self, text: str) -> np.ndarray:
+        if text not in self._known:
+            if len(self._known) >= MOST:
+                self._known.clear()
+            self._known[text] = np.array(self._tokenizer.encode(text, self._limit), np.int32)
+        return self._known[text]

@@ -1,0 +1,87 @@
+"""Where a run begins: its device, and a model from scratch or from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from fuselip.core.errors import UsageError, UserError
+from fuselip.model.checkpoints import Network, load_model, read_config, read_state_dict, weights_file
+from fuselip.model.fuselip import FuseLIP
+from fuselip.model.image_tokenizers import shipped_file
+from fuselip.model.models import model_of
+from fuselip.model.random_init import random_model
+from fuselip.train.config import Train
+
+HUB = "hf:"
+
+
+def device_of(config: Train) -> torch.device:
+    """Raises UserError where the device is not there."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if config.device == "auto":
+        return torch.device(next(name for name, there in present.items() if there))
+    if not present[config.device]:
+        raise UserError(f"device={config.device} is not available to this torch ({torch.__version__}); use device=cpu")
+    return torch.device(config.device)
+
+
+def model_of_config(config: Train, say: Callable[[str], None]) -> Network:
+    """The model to train, fp32 on the CPU: from `init`, else from the seed; the image tokenizer is frozen.
+
+    Raises UserError where `init` holds another model than the config names, and where tokenizer weights do not fit.
+    """
+    wanted = model_of(config.model).config
+    if config.init:
+        folder = _folder(config.init)
+        found = read_config(folder)
+        if found.architecture != wanted.architecture:
+            raise UserError(f"init={config.init} holds another model: {found.architecture}, not {wanted.architecture}")
+        model: Network = load_model(found, weights_file(folder))
+        say(f"starting from {folder}")
+    else:
+        model, _ = random_model(wanted, config.seed)
+    if isinstance(model, FuseLIP):
+        if config.image_tokenizer:
+            _load_tokenizer(model, Path(config.image_tokenizer).expanduser())
+        elif not config.init and shipped_file(wanted) is None:
+            say("the image tokenizer has RANDOM weights: name trained ones by --set image_tokenizer=PATH")
+    elif config.image_tokenizer:
+        raise UsageError(f"image_tokenizer is for FuseLIP; {config.model} looks at pixels")
+    return model.train()
+
+
+def _folder(init: str) -> Path:
+    if init.startswith(HUB):
+        from fuselip.model import hub
+
+        repo, _, revision = init.removeprefix(HUB).partition("@")
+        return hub.download(repo, revision or None).folder
+    folder = Path(init).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"init={init} is neither a checkpoint folder nor {HUB}OWNER/NAME[@REVISION]")
+    return folder
+
+
+def _load_tokenizer(model: FuseLIP, path: Path) -> None:
+    """Fill the frozen tokenizer from a checkpoint of ours, of TiTok's, or of a tokenizer alone; the keys must fit."""
+    file = weights_file(path) if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"image_tokenizer={path} is neither a folder with weights nor a file of them")
+    state = read_state_dict(file)
+    target = model.image_tokenizer.model
+    wanted = target.state_dict()
+    for prefix in ("image_tokenizer.model.", "encoder.", ""):
+        found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if all(key in found and found[key].shape == tensor.shape for key, tensor in wanted.items()):
+            target.load_state_dict({key: found[key] for key in wanted}, assign=True)
+            target.requires_grad_(False)
+            return
+    missing = [key for key in wanted if key not in state]
+    example = (missing or list(wanted))[0]
+    raise UserError(
+        f"{file} does not hold the weights of the image tokenizer {model.config.image_tokenizer!r}: {len(missing)} of "
+        f"{len(wanted)} tensors are missing, others may be of another shape (such as {example})"
+    )
