@@ -18,9 +18,13 @@ from fuselip.train.data.config import DataConfig
 class Loss:
     """`divide`: the contrastive loss over all processes' pairs ("global") or the reference's mean of means ("local").
 
-    `mask_equal_rights`: right-hand sides of equal content are not each other's negatives.
+    `mask_equal_rights`: right-hand sides of equal content are not each other's negatives. `kind`: the paper's loss is
+    "sigmoid"; "softmax" is CLIP's. `scale` and `bias`: where the logits' scale and the sigmoid's bias begin.
     """
 
+    kind: Literal["sigmoid", "softmax"] = "sigmoid"
+    scale: float = 10.0
+    bias: float = -10.0
     divide: Literal["global", "local"] = "global"
     mask_equal_rights: bool = False
 
@@ -73,6 +77,7 @@ class Train:
     data: DataConfig | None = None
     batches: str = "fuselip.train.data:batches"  # code that streams the data, "module:attr"
     init: str = ""  # a checkpoint folder or hf:OWNER/NAME[@REV]; "": from scratch
+    structured_codes: bool = False  # image codes begin near each other as their pictures are (grid tokenizers)
     image_tokenizer: str = ""  # a folder or file with the frozen image tokenizer's weights; "": those of `init`
     seed: int = 0
     loss: Loss = Loss()
@@ -216,6 +221,8 @@ def _check(config: Train, where: str) -> None:
         "optim.weight_decay": not optim.weight_decay >= 0,
         "optim.warmup": optim.warmup < 0,
         "optim.clip": not optim.clip >= 0,
+        "loss.scale": not 1 <= config.loss.scale <= 100,
+        "loss.bias": not -100 <= config.loss.bias <= 100,
         "mask.ratio": not 0 <= mask.ratio < 1,
         "mask.weight": not mask.weight >= 0,
     }

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from fuselip.core.errors import UsageError, UserError
+from fuselip.core.seeds import generator
 from fuselip.model.checkpoints import Network, load_model, read_config, read_state_dict, weights_file
+from fuselip.model.fsq import FSQ
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.image_tokenizers import shipped_file
 from fuselip.model.models import model_of
 from fuselip.model.random_init import random_model
 from fuselip.train.config import Train
+from fuselip.train.optim import temperature
 
 HUB = "hf:"
 
@@ -50,7 +54,36 @@ def model_of_config(config: Train, say: Callable[[str], None]) -> Network:
             say("the image tokenizer has RANDOM weights: name trained ones by --set image_tokenizer=PATH")
     elif config.image_tokenizer:
         raise UsageError(f"image_tokenizer is for FuseLIP; {config.model} looks at pixels")
+    if not config.init:
+        log_scale, bias = temperature(model)
+        with torch.no_grad():
+            log_scale.fill_(math.log(config.loss.scale))
+            bias.fill_(config.loss.bias)
+        if config.structured_codes:
+            structure_codes(model, config.seed)
     return model.train()
+
+
+CODE_STD, CODE_NOISE = 0.02, 0.5  # of the paper's initialisation; the share of it that stays without structure
+
+
+@torch.no_grad()
+def structure_codes(model: Network, seed: int) -> None:
+    """Start the embeddings of image codes from a random projection of the codes' own vectors, plus noise.
+
+    Neighbouring codes look alike, and a model that begins with that has not to learn it of 2000 of them one by one.
+    Raises UsageError for a model whose image tokenizer has no such vectors.
+    """
+    quantizer = getattr(getattr(model, "tokenizer", None), "quantize", None)
+    if not isinstance(model, FuseLIP) or not isinstance(quantizer, FSQ):
+        raise UsageError("structured_codes is for FuseLIP with a grid tokenizer, whose codes have places in a grid")
+    first, count = model.config.image_offset, model.config.num_codes
+    vectors_KE = quantizer.vectors(torch.arange(count)).float()
+    draw = generator("structured codes", seed).standard_normal((vectors_KE.shape[1], model.config.dim))
+    projected_KD = vectors_KE @ torch.from_numpy(draw).float()
+    rows_KD = model.token_embedding.weight[first : first + count]
+    share = math.sqrt(1 - CODE_NOISE**2)
+    rows_KD.copy_(share * CODE_STD * projected_KD / projected_KD.std() + CODE_NOISE * rows_KD)
 
 
 def _folder(init: str) -> Path:

@@ -25,6 +25,7 @@ from fuselip.train.losses import content_keys, sigmoid_loss, weight_of
 from fuselip.train.masking import mask
 from fuselip.train.optim import adamw, clamp_scale, learning_rate, temperature, trainable
 from fuselip.train.parallel import clip, share, sum_gradients
+from fuselip.train.softmax import softmax_loss
 
 AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SHARES = ("contrastive", "mask_left", "mask_right", "image_right", "image_masked", "text_right", "text_masked", "pairs")
@@ -167,6 +168,8 @@ class Stepper:
     def _contrastive(self, left: Tensor, right: Tensor, counts: Sequence[int], keys: Tensor | None) -> Tensor:
         log_scale, bias = temperature(self.model)
         divide = self.config.loss.divide
+        if self.config.loss.kind == "softmax":
+            return softmax_loss(left, right, log_scale, counts=counts, peers=self.peers, divide=divide, keys_N=keys)
         return sigmoid_loss(left, right, log_scale, bias, counts=counts, peers=self.peers, divide=divide, keys_N=keys)
 
     def _autocast(self) -> AbstractContextManager[None]:

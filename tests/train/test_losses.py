@@ -1,4 +1,4 @@
-"""The sigmoid loss: the recorded values, and what must not change them."""
+"""The contrastive losses: the recorded values of the sigmoid loss, plain formulas, and what must not change them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fuselip.train import losses
+from fuselip.train import losses, softmax
 from fuselip.train.losses import content_keys, sigmoid_loss, weight_of
+from fuselip.train.softmax import softmax_loss
 
 
 def plain(left: torch.Tensor, right: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
@@ -73,3 +74,31 @@ def test_shares_of_unequal_processes() -> None:
     assert weight_of([3, 5], 0, "global") == weight_of([3, 5], 1, "global") == 1 / 8
     assert weight_of([3, 5], 0, "local") == 1 / 6
     assert weight_of([0, 0], 1, "global") == weight_of([0, 2], 0, "local") == 0
+
+
+def plain_softmax(left: torch.Tensor, right: torch.Tensor, scale: torch.Tensor, apart: torch.Tensor) -> torch.Tensor:
+    """CLIP's loss by torch's own cross entropy."""
+    logits = (scale.exp() * left @ right.T).masked_fill(~apart, -torch.inf)
+    places = torch.arange(len(left))
+    return (F.cross_entropy(logits, places) + F.cross_entropy(logits.T, places)) / 2
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+@pytest.mark.parametrize("scale", [2.3, 4.6])
+@pytest.mark.parametrize("names", ["abcdefg", "aabcdda"])
+def test_softmax_loss(chunk: int, scale: float, names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(softmax, "CHUNK", chunk)
+    ours, theirs = inputs(7), inputs(7)
+    for given in (ours, theirs):
+        given[2] = torch.tensor(scale, requires_grad=True)
+    keys = content_keys(list(names))
+    apart = (keys[:, None] != keys) | torch.eye(7, dtype=torch.bool)
+    found = softmax_loss(*ours[:3], keys_N=keys)
+    wanted = plain_softmax(*theirs[:3], apart)
+    (3 * found).backward()
+    (3 * wanted).backward()
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+    for a, b in zip(ours[:3], theirs[:3], strict=True):
+        assert a.grad is not None
+        assert b.grad is not None
+        assert (a.grad - b.grad).norm() < 2e-5 * b.grad.norm()
