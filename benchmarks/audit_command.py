@@ -10,7 +10,7 @@ from fuselip.core.console import debug_option
 from fuselip.core.errors import UsageError
 
 
-@click.command()
+@click.command(short_help="What a task gives away to baselines that see half of it.")
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The folder of the public data sets.")
 @click.option("--source", help="Pictures of tasks on any pictures: folder:DIR, csv:FILE, wds:PATTERN, photos, a path.")

@@ -11,7 +11,7 @@ from fuselip.core.console import debug_option
 _RUN = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command()
+@click.command(short_help="Do two or three runs differ, task by task?")
 @click.argument("first", metavar="A", type=_RUN)
 @click.argument("second", metavar="B", type=_RUN)
 @click.argument("third", metavar="[C]", type=_RUN, required=False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.doctor import TaskReport
 
 
-@click.command()
+@click.command(short_help="What is missing before the tasks can run.")
 @click.argument("tasks", metavar="[TASK...]", nargs=-1)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="[default: `data` in fuselip's cache]")
 @click.option("--quick", is_flag=True, help="Compare sizes, not hashes, of what was fetched.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.fetch import Outcome
 
 
-@click.command()
+@click.command(short_help="Fetch the public data that tasks read.")
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="[default: `data` in fuselip's cache]")
 @click.option("--max-size", default="100G", show_default=True, help="Larger files are refused: bytes, or with K, M, G.")

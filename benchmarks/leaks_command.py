@@ -10,7 +10,7 @@ import click
 from fuselip.core.console import debug_option
 
 
-@click.command()
+@click.command(short_help="What of the benchmark a training set gives away.")
 @click.argument("training", metavar="INDEX")
 @click.option("--training-root", help="Where relative paths of INDEX start.")
 @click.option("--suite", default="photos", show_default=True, help="Whose tasks to compare with (see `list suites`).")

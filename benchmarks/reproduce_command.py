@@ -14,7 +14,7 @@ from fuselip.core.errors import UsageError
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command()
+@click.command(short_help="The paper's table, beside our numbers.")
 @click.argument("what", type=click.Choice(["paper"]))
 @model_options
 @click.option("--trained-on", type=click.Choice(["cc3m-mm", "cc12m-mm"]), help="Row of the table.  [default: weights']")

@@ -10,7 +10,7 @@ from benchmarks.model_options import encoder_of, model_options
 from benchmarks.task_options import questions, task_options
 
 
-@click.command()
+@click.command(short_help="Scores without, or with corrupted, image or text.")
 @model_options
 @task_options
 @click.option("--no-cache", is_flag=True, help="Neither read nor write embeddings shared between runs.")

@@ -10,7 +10,7 @@ from benchmarks.model_options import encoder_of, model_options
 from benchmarks.task_options import questions, task_options
 
 
-@click.command()
+@click.command(short_help="Does a score depend on batches, order, precision?")
 @model_options
 @task_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
