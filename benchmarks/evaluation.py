@@ -71,6 +71,7 @@ def evaluate(
     truncate_dim: int | None = None,
     quantise: str | None = None,
     swap: bool = False,
+    shared: bool = True,
     listener: Listener | None = None,
 ) -> Evaluation:
     """Score an encoder (an object with `encode`, or a name as on the command line) on suites or on tasks.
@@ -79,6 +80,7 @@ def evaluate(
     pictures than the suite's ("folder:DIR", "csv:FILE", "wds:PATTERN"), `data` the folder
     of the public sets, `limit` the number of source images, and `offline` forbids the network. `truncate_dim` and
     `quantise` ("int8", "binary") score smaller vectors; `swap` also asks every question with another picture.
+    Under torchrun the work is shared, unless `shared` is False: then this process does it alone.
     A task of a suite or a pattern whose public data is not there is left out, and the summary says so.
     Raises UserError or UsageError for what the caller can mend.
     """
@@ -89,7 +91,7 @@ def evaluate(
     context = TaskContext(source or "", data_root, limit, seed, offline, Path(data) if data else None)
     left_out: dict[str, str] = {}
     loaded = load(suites, tasks, context, listener, left_out, swap=swap)
-    others = peers()
+    others = peers() if shared else None
     if others and others.rank > 0:
         help_embed(source_of(embedder), source_items(embedder, all_items(loaded)), others)
         return Evaluation([], {}, None)

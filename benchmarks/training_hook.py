@@ -27,6 +27,6 @@ def _scores(folder: Path, tasks: tuple[str, ...]) -> dict[str, float]:
     if not isinstance(model, str):
         raise UserError(f"{path} does not say which model the run trains")
     encoder = resolve(model, weights=str(folder), device="cpu")
-    results = evaluate(encoder, tasks=tasks, cache=False).results
+    results = evaluate(encoder, tasks=tasks, cache=False, shared=False).results  # the other processes wait for it
     found = {result.name: result.value for result in results}
     return {**found, "mean": sum(found.values()) / len(found)}

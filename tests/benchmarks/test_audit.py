@@ -165,12 +165,12 @@ def test_partial_skills_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_with_a_model_halves_and_wrong_images_are_asked(source: str, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(
+    (tmp_path / "audited.py").write_text(
         "import sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from tests.benchmarks.pictures import Thumbnails\n"
     )
-    done = call("tgit/flip", "--model", f"{tmp_path / 'mine.py'}:Thumbnails", "--source", source, "--json")
+    done = call("tgit/flip", "--model", f"{tmp_path / 'audited.py'}:Thumbnails", "--source", source, "--json")
     assert done.exit_code == 0, done.output
     [task] = json.loads(done.stdout)["tasks"]
     assert set(task["unimodal"]) == {"image_only", "text_only", "swapped_image"}

@@ -120,9 +120,7 @@ def test_killed_half_way_and_given_again(web: Web, tmp_path: Path, stop: signal.
     )
     command = [sys.executable, "-c", code, f"{web.base}/file.json", str(tmp_path)]
     part = tmp_path / "set/file.json.part"
-    # A shell starts its background jobs with Ctrl-C ignored, and the tests may be one.
-    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **heard)  # type: ignore[call-overload]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 30
     while (not part.exists() or part.stat().st_size == 0) and time.monotonic() < until:
         time.sleep(0.01)

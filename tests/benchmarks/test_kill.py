@@ -53,8 +53,6 @@ class Bench:
             stdout=-1,
             stderr=-1,
             text=True,
-            # A shell starts its background jobs with Ctrl-C ignored, and the tests may be one.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def finish(self, output: str, fingerprint: str = "") -> None:
