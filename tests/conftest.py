@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; set before n
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 
-if (
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs so; children inherit it
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # a shell starts background jobs so, and their children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
