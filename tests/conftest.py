@@ -16,8 +16,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; set before n
         os.environ.setdefault(variable, "1")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs so; children inherit it
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # a shell starts background jobs so, and their children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
