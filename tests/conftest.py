@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -17,6 +18,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; set before n
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs so; children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+settings.register_profile("untimed", deadline=None)  # how fast a busy machine is is no property of ours
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")
