@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "fuselip.train.command:train",
     "prepare": "fuselip.train.data.command:prepare",
     "train-tokenizer": "fuselip.train.tokenizer_command:train_tokenizer",
+    "study": "fuselip.train.study_command:study",
     "embed": "fuselip.commands.embed:embed",
     "info": "fuselip.commands.info:info",
     "convert": "fuselip.commands.convert:convert",

@@ -19,6 +19,7 @@ from fuselip.core.errors import UsageError, UserError
 from fuselip.core.plugins import did_you_mean
 from fuselip.core.types import Input, Scalar, content_hash
 from fuselip.model.checkpoints import Network
+from fuselip.model.pretrained import Pretrained
 from fuselip.model.text_tokenizers import text_tokenizer_of
 from fuselip.model.transformer import compile_blocks, lower_precision
 
@@ -38,7 +39,7 @@ class PreparedBatch:
     text_ids: list[list[int]]
 
 
-class ModelEncoder(ABC):
+class ModelEncoder(Pretrained, ABC):
     """Embeds Inputs (and what `Input.of` takes); what a model does with a prepared batch is its subclass's."""
 
     CODE_VERSION: ClassVar[int]  # to be raised whenever the same weights would give other vectors

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -127,6 +128,9 @@ def peers_of_environment() -> Iterator[Peers]:
     lacking = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if lacking:
         raise UsageError(f"WORLD_SIZE is {world}, but {', '.join(lacking)} is not set; start the run with torchrun")
+    # Imported while there is a group (any optimizer imports it), it would keep that group in its functions' defaults.
+    # The group's threads would then live until Python shuts down, and one that lets go of a tensor there aborts.
+    import_module("torch.distributed.nn.functional")
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         dist.init_process_group("cpu:gloo,cuda:nccl")

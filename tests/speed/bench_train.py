@@ -55,6 +55,7 @@ from fuselip.train.step import AUTOCAST, Stepper
 
 BATCH = {"fuselip-ti": 128, "siglip-ti-sf": 128, "siglip-ti-mlf": 128, "fuselip-s": 8}
 GROUPS = 16  # of the prepared set that the loader reads
+LOADS = 10  # batches whose loading is timed
 SECONDS = 0.5  # for each shape of matrix product
 
 
@@ -241,6 +242,14 @@ def peak_mib(kind: str, config: Train) -> float:
     return float(json.loads(done.stdout))
 
 
+def peak_bytes(device: str) -> float:
+    """The most that this process has held; a child's `getrusage` on Linux would begin with its parent's."""
+    if device == "cuda" or not Path("/proc/self/status").is_file():
+        return peak_memory()
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * float(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+
 def bench(config: Train, repeats: int, with_memory: bool) -> None:
     shape = model_of(config.model).config
     steps = {kind: make(kind, config) for kind in KINDS}
@@ -253,7 +262,7 @@ def bench(config: Train, repeats: int, with_memory: bool) -> None:
         for _ in range(repeats):
             rate = {kind: config.batch_size / timed(step.step, config.device) for kind, step in steps.items()}
             products, square = matrix_rate(shapes, config), matrix_rate([(2048, 2048, 2048)], config)
-            loads = 3 * config.batch_size / timed(lambda: [next(stream) for _ in range(3)], "cpu")
+            loads = LOADS * config.batch_size / timed(lambda: [next(stream) for _ in range(LOADS)], "cpu")
             for name, value in {
                 "our step, pairs/s": rate["ours"],
                 "straightforward step, pairs/s": rate["straightforward"],
@@ -296,7 +305,7 @@ if __name__ == "__main__":
     if args.memory:
         alone = make(args.memory, configs[0])
         alone.step(), alone.step()
-        print(json.dumps(peak_memory() / 2**20))
+        print(json.dumps(peak_bytes(args.device) / 2**20))
     else:
         print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
         for each in configs:

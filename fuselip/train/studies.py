@@ -1,0 +1,132 @@
+"""The small studies of the paper's open questions, as tables: each row is a training run that differs in one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from fuselip.core.errors import UsageError
+from fuselip.core.plugins import did_you_mean
+from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.models import MODELS, TINY_CONTEXT, Model
+from fuselip.model.sizes import GRIDS, TRANSFORMERS, TransformerSize
+
+TEXT_ROOM = 64  # tokens of the context beside a picture's codes, as fuselip-ti has it
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run: a model and what is set otherwise than in the study's other rows ("key=value", as `--set` takes it)."""
+
+    model: str
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, the rows that answer it by name, and what belongs to it but is not built, with the reason."""
+
+    question: str
+    rows: Mapping[str, Row]
+    not_built: Mapping[str, str] = field(default_factory=dict)
+
+
+# Blocks of about the parameters of fuselip-ti's (12 layers * width^2 = 1.2 million), and its own with other heads.
+SHAPES: dict[str, TransformerSize] = {
+    "ti-2x224": TransformerSize(224, 7, 2),
+    "ti-8x112": TransformerSize(112, 4, 8),
+    "ti-2-heads": TransformerSize(160, 2, 4),
+    "ti-10-heads": TransformerSize(160, 10, 4),
+}
+
+VARIANTS: dict[str, Model] = {
+    **{
+        f"fuselip-{name}": Model(FuseLIPConfig(name, "grid64", TINY_CONTEXT, text_tokenizer="bytes")) for name in SHAPES
+    },
+    **{
+        f"fuselip-ti-{name}": Model(FuseLIPConfig("ti", name, grid.num_latents + TEXT_ROOM, text_tokenizer="bytes"))
+        for name, grid in GRIDS.items()
+        if name != "grid64"
+    },
+}
+
+TI = "fuselip-ti"
+STUDIES: dict[str, Study] = {
+    "fusion": Study(
+        "Early fusion against late fusion, at equal transformers and steps",
+        {"early": Row(TI), "score": Row("siglip-ti-sf"), "mlf": Row("siglip-ti-mlf")},
+        {"joining half-way": "two towers whose token sequences are joined at a middle block are no model of ours"},
+    ),
+    "codes": Study(
+        "Discrete codes against continuous patches",
+        {"codes": Row(TI), "structured": Row(TI, ("structured_codes=true",))},
+        {"patches": "FuseLIP takes token ids; patches through a projection are no model of ours, and cannot be hidden"},
+    ),
+    "tokens": Study(
+        "Codes of a picture: 16, 64, 128, 256",
+        {
+            "16": Row("fuselip-ti-grid16"),
+            "64": Row(TI),
+            "128": Row("fuselip-ti-grid128"),
+            "256": Row("fuselip-ti-grid256"),
+        },
+    ),
+    "mask": Study(
+        "The share of hidden tokens",
+        {ratio: Row(TI, (f"mask.ratio={ratio}",)) for ratio in ("0", "0.1", "0.25", "0.5")},
+    ),
+    "temperature": Study(
+        "Where the scale of the logits begins",
+        {scale: Row(TI, (f"loss.scale={scale}",)) for scale in ("5", "10", "20", "50")},
+    ),
+    "groups": Study(
+        "Hard negatives: pairs of one picture and one family that share a batch",
+        {
+            "none": Row(TI, ("data.max_group=1",)),
+            "4 of a family": Row(TI, ("data.max_group=4",)),
+            "whole pools": Row(TI, ("data.max_group=0",)),
+        },
+        {"mined": "a trained model would have to embed the whole set to find its negatives; nothing here does"},
+    ),
+    "shape": Study(
+        "Layers and heads, at equal parameters of the blocks",
+        {
+            "4 layers of 160, 5 heads": Row(TI),
+            "2 layers of 224, 7 heads": Row("fuselip-ti-2x224"),
+            "8 layers of 112, 4 heads": Row("fuselip-ti-8x112"),
+            "4 layers of 160, 2 heads": Row("fuselip-ti-2-heads"),
+            "4 layers of 160, 10 heads": Row("fuselip-ti-10-heads"),
+        },
+    ),
+    "loss": Study(
+        "The sigmoid loss of the paper against the softmax loss, with codes that begin alike or not",
+        {
+            "sigmoid": Row(TI, ("loss.kind=sigmoid",)),
+            "softmax": Row(TI, ("loss.kind=softmax",)),
+            "sigmoid, structured codes": Row(TI, ("loss.kind=sigmoid", "structured_codes=true")),
+            "softmax, structured codes": Row(TI, ("loss.kind=softmax", "structured_codes=true")),
+        },
+    ),
+}
+
+
+def study_of(name: str) -> Study:
+    """Raises UsageError with the nearest name for an unknown one."""
+    if name not in STUDIES:
+        raise UsageError(f"unknown study {name!r}{did_you_mean(name, STUDIES)}; known: {', '.join(STUDIES)}")
+    return STUDIES[name]
+
+
+@contextmanager
+def variants() -> Iterator[None]:
+    """The studies' own models are known by name, to training and to loading, until the block ends."""
+    TRANSFORMERS.update(SHAPES)
+    MODELS.update(VARIANTS)
+    try:
+        yield
+    finally:
+        for name in VARIANTS:
+            MODELS.pop(name, None)
+        for name in SHAPES:
+            TRANSFORMERS.pop(name, None)

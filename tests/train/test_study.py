@@ -1,0 +1,159 @@
+"""Studies: their rows resolve and load, finished rows are kept, the tables say what was run and what was not."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import small
+from click.testing import CliRunner, Result
+
+from fuselip.cli import main
+from fuselip.core.errors import UsageError
+from fuselip.model.checkpoints import save_model
+from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.models import MODELS, model_of
+from fuselip.model.random_init import random_model
+from fuselip.train import studies
+from fuselip.train.studies import SHAPES, STUDIES, VARIANTS, Row, Study, variants
+from fuselip.train.study import Setup, config_of, lacking
+from fuselip.train.study_report import STUDENT, estimate
+
+NOTES = "notes.txt"
+
+
+def measure(folder: Path, step: int) -> dict[str, float]:
+    """The share of the run that is done, as a score of two tasks; the call is noted beside the run."""
+    with (folder.parents[2] / NOTES).open("a") as notes:
+        notes.write(f"{step} ")
+    value = step / 4
+    return {"mean": value, "mean/low": value / 2, "mean/high": 1.0, "mean/chance": 0.25, "colours/red": value}
+
+
+def another(folder: Path, step: int) -> dict[str, float]:
+    return {"mean": 0.125}
+
+
+@pytest.fixture
+def study(small_config: FuseLIPConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"early": Row(small.NAME), "score fusion": Row("small-sf", ("optim.lr=1e-4",)), "later": Row(small.NAME)}
+    found = Study("Is <early> better?", rows, {"half-way": "there is no such model"})
+    monkeypatch.setitem(studies.STUDIES, "tiny", found)
+
+
+def call(folder: Path, *arguments: str) -> Result:
+    tokenizers = folder / "tokenizers"
+    if not tokenizers.is_dir():
+        save_model(random_model(model_of(small.NAME).config, 0)[0], tokenizers / "grid16")
+    settings = ["batches=handmade:batches", "batch_size=6", "device=cpu", "data=null"]
+    options = [
+        "--tokenizers",
+        str(tokenizers),
+        "--runs",
+        str(folder / "runs"),
+        "--out",
+        str(folder / "out"),
+        "--measure",
+        "test_study:measure",
+    ]
+    given = ["study", "tiny", "--steps", "4", *options, *(part for each in settings for part in ("--set", each))]
+    return CliRunner().invoke(main, [*given, *arguments])
+
+
+def measured(folder: Path) -> dict[str, str]:
+    """The steps at which each row was measured."""
+    return {path.parent.name: path.read_text() for path in sorted((folder / "runs").rglob(NOTES))}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_row_resolves(name: str) -> None:
+    setup = Setup(100, (1,), Path("runs"))
+    with variants():
+        configs = [config_of(row, setup, 1) for row in STUDIES[name].rows.values()]
+        assert all(model_of(config.model) for config in configs)
+    assert len({json.dumps(vars(config), default=str) for config in configs}) == len(configs)
+    assert not VARIANTS.keys() & MODELS.keys()
+
+
+def test_shapes_have_equal_blocks() -> None:
+    wanted = 12 * 4 * 160**2
+    for name, size in SHAPES.items():
+        assert size.width % size.heads == 0
+        assert abs(12 * size.layers * size.width**2 / wanted - 1) < 0.03, name
+
+
+def test_untrained_tokenizers_are_told(tmp_path: Path) -> None:
+    (tmp_path / "grid16").mkdir()
+    with variants():
+        rows = STUDIES["tokens"].rows
+        assert "grid16" in lacking(rows["16"], Setup(1, (1,), tmp_path))
+        assert not lacking(rows["64"], Setup(1, (1,), tmp_path))
+        assert not lacking(rows["16"], Setup(1, (1,), tmp_path, tokenizers=tmp_path))
+
+
+def test_a_study_is_run_kept_and_told(study: None, tmp_path: Path) -> None:
+    done = call(tmp_path, "--only", "early", "--only", "score fusion", "--seeds", "1,2")
+    assert done.exit_code == 0, done.output
+    assert measured(tmp_path) == {"early": "1 2 3 4 1 2 3 4 ", "score-fusion": "1 2 3 4 1 2 3 4 "}
+    table = (tmp_path / "out" / "tiny.md").read_text()
+    early = next(line for line in table.splitlines() if line.startswith("| early |"))
+    assert "1.000 [1.000, 1.000] | 1.000 [1.000, 1.000] | 2 |" in early
+    assert "Chance is 0.250" in table
+    assert "small-sf, optim.lr=1e-4; 4 steps of 6 pairs" in table
+    assert '- **later**: `fuselip study tiny --only "later" --steps 4 --seeds 1,2' in table
+    assert "**half-way**: not built" in table
+    found: dict[str, Any] = json.loads((tmp_path / "out" / "tiny.json").read_text())
+    assert list(found["rows"]["early"]["runs"]["2"]["curve"]) == ["1", "2", "3", "4"]
+    assert found["rows"]["early"]["runs"]["1"]["pairs"] == 24
+    assert found["rows"]["later"]["runs"] == {}
+    texts = {each.text for each in ElementTree.parse(tmp_path / "out" / "tiny.svg").iter() if each.text}
+    assert {"early", "score fusion", "1.000"} <= texts
+    assert call(tmp_path, "--seeds", "1", "--only", "early").exit_code == 0
+    assert len(measured(tmp_path)["early"].split()) == 8
+    assert "1.000 [0.500, 1.000] | 1.000 | 1 |" in (tmp_path / "out" / "tiny.md").read_text()
+
+
+def test_a_run_that_ended_unmeasured_is_measured(study: None, tmp_path: Path) -> None:
+    """As after a kill between the last checkpoint and its measurement."""
+    assert call(tmp_path, "--only", "early").exit_code == 0
+    folder = tmp_path / "runs" / "tiny" / "early" / "4-steps-seed-1"
+    (folder / "row.json").unlink()
+    log = folder / "metrics.jsonl"
+    log.write_text("".join(line + "\n" for line in log.read_text().splitlines() if "hook/" not in line))
+    assert call(tmp_path, "--only", "early").exit_code == 0
+    assert measured(tmp_path) == {"early": "1 2 3 4 4 "}
+
+
+def test_another_measurement_is_made_anew(study: None, tmp_path: Path) -> None:
+    assert call(tmp_path, "--only", "early").exit_code == 0
+    assert call(tmp_path, "--only", "early", "--measure", "test_study:another").exit_code == 0
+    found = json.loads((tmp_path / "out" / "tiny.json").read_text())["rows"]["early"]["runs"]["1"]
+    assert found["scores"] == {"mean": 0.125}
+    assert list(found["curve"]) == ["4"]
+
+
+def test_bad_use_is_told(study: None, tmp_path: Path) -> None:
+    assert "no row 'nearly'" in call(tmp_path, "--only", "nearly").output
+    assert "--seeds" in call(tmp_path, "--seeds", "1,1").output
+    assert call(tmp_path, "--data", str(tmp_path / "absent")).exit_code == 2
+    with pytest.raises(UsageError, match="did you mean 'fusion'"):
+        studies.study_of("fusoin")
+    assert "fusion: Early fusion" in CliRunner().invoke(main, ["study", "--list"]).output
+
+
+def test_the_interval_over_seeds_is_students() -> None:
+    found = estimate([{"mean": 0.5}, {"mean": 0.6}, {"mean": 0.7}], "mean")
+    half = STUDENT[1] * 0.1 / math.sqrt(3)
+    assert (found.value, found.low, found.high) == pytest.approx((0.6, 0.6 - half, 0.6 + half))
+    assert estimate([{"mean": 0.5}], "mean").low is None
+
+
+def test_a_changed_row_is_refused(study: None, tmp_path: Path) -> None:
+    assert call(tmp_path, "--only", "early").exit_code == 0
+    refused = call(tmp_path, "--only", "early", "--set", "optim.lr=0.5")
+    assert refused.exit_code == 2
+    assert "optim.lr" in refused.output
