@@ -88,6 +88,7 @@ def evaluate(
     listener = listener or Listener()
     embedder = adapt(resolve(encoder) if isinstance(encoder, str) else encoder)
     suites = [suite] if isinstance(suite, str) else list(suite or (["custom"] if tasks else [registry.DEFAULT_SUITE]))
+    suites = registry.suite_names(suites)
     context = TaskContext(source or "", data_root, limit, seed, offline, Path(data) if data else None)
     left_out: dict[str, str] = {}
     loaded = load(suites, tasks, context, listener, left_out, swap=swap)

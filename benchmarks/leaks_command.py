@@ -17,6 +17,7 @@ from fuselip.core.console import debug_option
 @click.option("--task", "tasks", multiple=True, help="A task or a pattern; may be given several times.")
 @click.option("--source", help="Other pictures for the tasks.  [default: the suite's]")
 @click.option("--data-root", help="Where the paths of --source start.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The folder of the public data sets.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use at most so many source images of the tasks.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the questions drawn.")
 @click.option("--distance", type=int, default=8, show_default=True, help="Bits of 64 that two pictures may differ in.")
@@ -31,6 +32,7 @@ def leaks(
     tasks: tuple[str, ...],
     source: str | None,
     data_root: str | None,
+    data: Path | None,
     limit: int | None,
     seed: int,
     distance: int,
@@ -54,7 +56,7 @@ def leaks(
     from fuselip.core.files import write_json
 
     chosen, items = select([suite], tasks), stream(training, training_root)
-    contexts = [TaskContext(source or default, data_root, limit, seed) for _, default in chosen]
+    contexts = [TaskContext(source or default, data_root, limit, seed, data=data) for _, default in chosen]
     loaded = [(spec, load_task(spec, each)) for (spec, _), each in zip(chosen, contexts, strict=True)]
     benchmark = Benchmark(loaded, distance, workers or os.cpu_count() or 1)
     seen, began = Seen(), time.monotonic()

@@ -113,11 +113,14 @@ DEFAULT_SOURCE = "photos"
 
 
 def select(suites: Sequence[str], patterns: Sequence[str] = ()) -> list[tuple[TaskSpec, str]]:
-    """(task, source of its pictures) for the suites, narrowed to `patterns`; "custom" is every task there is.
+    """(task, source of its pictures) for the suites (names or patterns), narrowed to task `patterns`.
+
+    "custom" is every task there is.
 
     Raises UsageError for an unknown suite, or a pattern that matches no task of them.
     """
     sources: dict[str, str] = {}
+    suites = suite_names(suites)
     for suite in suites:
         if suite != "custom" and suite not in SUITES:
             raise UsageError(f"there is no suite {suite!r}{did_you_mean(suite, SUITES)} (known: {', '.join(SUITES)})")
@@ -134,6 +137,12 @@ def select(suites: Sequence[str], patterns: Sequence[str] = ()) -> list[tuple[Ta
         wanted = set(match(patterns))
         names = [name for name in names if name in wanted]
     return [(task(name), sources[name]) for name in names]
+
+
+def suite_names(patterns: Sequence[str]) -> list[str]:
+    """The suites that names and patterns ("c*") stand for; what matches none stays as it is."""
+    found = (([name for name in SUITES if fnmatchcase(name, pattern)] or [pattern]) for pattern in patterns)
+    return list(dict.fromkeys(name for names in found for name in names))
 
 
 def match(patterns: Sequence[str]) -> list[str]:

@@ -251,3 +251,16 @@ def test_suites_and_patterns() -> None:
 def test_unknown_names(suite: str, patterns: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         select([suite], patterns)
+
+
+def test_several_suites_and_patterns_of_them() -> None:
+    both = [spec.name for spec, _ in select(["quick", "core"])]
+    assert both == [spec.name for spec, _ in select(["core"])], "quick is part of core, and no task comes twice"
+    wild = {spec.name for spec, _ in select(["c*"])}
+    named = {spec.name for suite in ("core", "compositional", "cir") for spec, _ in select([suite])}
+    assert wild == named
+    assert {spec.name for spec, _ in select(["c*"], ["scenes/vqa-*", "cirr/val"])} == {
+        name for name in named if name.startswith("scenes/vqa-") or name == "cirr/val"
+    }
+    with pytest.raises(UsageError, match="there is no suite 'zz\\*'"):
+        select(["zz*"])
