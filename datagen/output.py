@@ -136,9 +136,16 @@ def claim(out: Path, config: Config, resume: bool = True) -> Iterator[None]:
                 f"{out} holds a set already; leave out --no-resume to go on with it, or choose another --out"
             )
         _check_config(out, config)
-        for leftover in out.rglob(".*.part"):
-            leftover.unlink()
-        yield
+        _sweep(out)
+        try:
+            yield
+        finally:
+            _sweep(out)  # Ctrl-C can fall between the making of a temporary file and the block that minds it
+
+
+def _sweep(out: Path) -> None:
+    for leftover in out.rglob(".*.part"):
+        leftover.unlink(missing_ok=True)
 
 
 def _check_config(out: Path, config: Config) -> None:
