@@ -6,6 +6,7 @@ benchmark uses; photos never. Needs numpy and Pillow, nothing else.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -32,7 +33,7 @@ VERSION = 1
 Maker = Callable[[np.random.Generator], tuple[Sequence[Pair], dict[str, Scalar]]]
 
 
-class Made:
+class Made(ABC):
     """Items numbered from 0 to `count` - 1, drawn anew every epoch; an item gives one group of each kind.
 
     Kinds are joined by "+" (crop+rotate): of one picture, which is then drawn once. A kind that this picture gives
@@ -68,9 +69,9 @@ class Made:
                 groups.append(Group(f"{key}-{kind}", tuple(pairs), f"training-{kind}", VERSION, params, key))
         return tuple(groups)
 
+    @abstractmethod
     def _item(self, seed: int) -> Callable[[str], Maker]:
         """For each kind the maker of its pairs, all of one picture."""
-        raise NotImplementedError
 
 
 class Scenes(Made):

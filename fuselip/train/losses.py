@@ -63,6 +63,18 @@ def content_keys(keys: Sequence[str]) -> Tensor:
     return torch.tensor([derive(key) for key in keys], dtype=torch.int64)
 
 
+def apart(keys_N: Tensor, keys_C: Tensor, diagonal: int | None) -> Tensor:
+    """Which rights of a chunk each left is compared with: bool [N, C], those of other content and its own partner.
+
+    `diagonal`: the left whose partner comes first in the chunk; None where the chunk is another process's.
+    """
+    apart_NC = keys_N[:, None] != keys_C
+    if diagonal is not None:
+        rows = torch.arange(len(keys_C), device=keys_C.device)
+        apart_NC[rows + diagonal, rows] = True
+    return apart_NC
+
+
 class _SigmoidLoss(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -116,14 +128,10 @@ def _compare(
     cosine_NC = left_ND @ right_CD.T
     logit_NC = cosine_NC * scale + bias
     sign_NC = torch.full_like(logit_NC, -1.0)
-    apart_NC = None
-    if keys_N is not None and keys_C is not None:
-        apart_NC = keys_N[:, None] != keys_C
+    apart_NC = None if keys_N is None or keys_C is None else apart(keys_N, keys_C, diagonal)
     if diagonal is not None:
         rows = torch.arange(len(right_CD), device=left_ND.device)
         sign_NC[rows + diagonal, rows] = 1.0
-        if apart_NC is not None:
-            apart_NC[rows + diagonal, rows] = True
     logit_NC *= sign_NC
     loss_NC = F.softplus(-logit_NC)
     slope_NC = torch.sigmoid(-logit_NC).mul_(sign_NC).mul_(-weight)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fuselip.train.gather import Peers
-from fuselip.train.losses import CHUNK, Divide, weight_of
+from fuselip.train.losses import CHUNK, Divide, apart, weight_of
 
 
 def softmax_loss(
@@ -103,9 +103,5 @@ def _chunks(
             power_NC = ((cosine_NC - 1) * scale).double().exp()
             if keys_N is not None:
                 known = peers.copy_of(keys_N[start : start + size], (size,), source)
-                apart_NC = keys_N[:, None] != known
-                if source == peers.rank:
-                    places = torch.arange(size, device=left_ND.device)
-                    apart_NC[places + start, places] = True
-                power_NC = power_NC * apart_NC
+                power_NC = power_NC * apart(keys_N, known, start if source == peers.rank else None)
             yield source, start, chunk, power_NC, cosine_NC
