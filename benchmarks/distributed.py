@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Any
 
-from fuselip.core.errors import UsageError, UserError
+from fuselip.core.processes import open_group, world_size
 
 
 class TorchPeers:
     """`fuselip.core.embed.Peers` over a gloo group; vectors travel through main memory, whatever the device."""
 
     def __init__(self) -> None:
-        import torch
         import torch.distributed as dist
 
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        if not dist.is_available():
-            raise UserError("this torch is built without torch.distributed; run without torchrun")
-        if not dist.is_initialized():
-            dist.init_process_group("gloo")
         self._group = dist.new_group(backend="gloo") if dist.get_backend() != "gloo" else None
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
 
@@ -46,12 +38,4 @@ def peers() -> TorchPeers | None:
 
     Raises UsageError where torchrun's environment is incomplete.
     """
-    world = os.environ.get("WORLD_SIZE", "1")
-    if not world.isdigit():
-        raise UsageError(f"WORLD_SIZE is {world!r}, not a number; start the run with torchrun")
-    if int(world) == 1:
-        return None
-    lacking = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
-    if lacking:
-        raise UsageError(f"WORLD_SIZE is {world}, but {', '.join(lacking)} is not set; start the run with torchrun")
-    return TorchPeers()
+    return TorchPeers() if world_size() > 1 and open_group() else None

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fuselip.core.errors import UserError
+from fuselip.core.processes import end
 
 
 class Group(click.Group):
@@ -21,22 +22,22 @@ class Group(click.Group):
         try:
             result = super().main(*args, **kwargs)
         except click.exceptions.Exit as leave:
-            sys.exit(leave.exit_code)
+            end(leave.exit_code)
         except click.ClickException as error:
             error.show()
-            sys.exit(error.exit_code)
+            end(error.exit_code)
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted; what was finished is kept, run the same command again to resume", err=True)
-            sys.exit(130)
+            end(130)
         except BrokenPipeError:
             sys.stderr.close()
-            sys.exit(1)
+            end(1)
         except Exception as error:
             if self._debug():
                 raise
             click.echo(describe(error), err=True)
-            sys.exit(error.exit_code if isinstance(error, UserError) else 1)
-        sys.exit(result if isinstance(result, int) else 0)
+            end(error.exit_code if isinstance(error, UserError) else 1)
+        end(result if isinstance(result, int) else 0)
 
     @staticmethod
     def _debug() -> bool:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from fuselip.core.errors import UsageError
+from fuselip.core.processes import close_group, open_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,25 +117,14 @@ def peers_of_environment() -> Iterator[Peers]:
 
     Raises UsageError where torchrun's environment is incomplete.
     """
-    world = os.environ.get("WORLD_SIZE", "1")
-    if not world.isdigit() or not int(world):
-        raise UsageError(f"WORLD_SIZE is {world!r}, not a number of processes; start the run with torchrun")
-    if int(world) == 1 or dist.is_initialized():
-        yield Peers(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Peers()
+    others = dist.is_available() and dist.is_initialized()
+    if not open_group():
+        yield Peers()
         return
-    lacking = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
-    if lacking:
-        raise UsageError(f"WORLD_SIZE is {world}, but {', '.join(lacking)} is not set; start the run with torchrun")
-    # Imported while there is a group (any optimizer imports it), it would keep that group in its functions' defaults.
-    # The group's threads would then live until Python shuts down, and one that lets go of a tensor there aborts.
-    import_module("torch.distributed.nn.functional")
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        dist.init_process_group("cpu:gloo,cuda:nccl")
-    else:
-        dist.init_process_group("gloo")
     try:
         yield Peers(dist.get_rank(), dist.get_world_size())
-        dist.barrier()  # one that leaves while others still talk to it can abort
+        if not others:
+            dist.barrier()  # one that leaves while others still talk to it can abort
     finally:
-        dist.destroy_process_group()
+        if not others:
+            close_group()

@@ -27,12 +27,14 @@ ROOT = Path(__file__).parents[2]
 RUN = """
 import sys, small, handmade, torch
 from pathlib import Path
+from fuselip.core.processes import end
 from fuselip.train.config import override
 from test_loop import CONFIG
 from fuselip.train.loop import train
 torch.set_num_threads(1)
 small.register()
 train(override(CONFIG, sys.argv[2:]), Path(sys.argv[1]), say=lambda line: print(line, flush=True))
+end(0)  # as our command line ends
 """
 CONFIG = Train(
     model=small.NAME,
