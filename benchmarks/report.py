@@ -198,7 +198,7 @@ def md(text: str) -> str:
 
 def _latex(summary: Mapping[str, Any], results: Sequence[Result], _: int) -> str:
     heads = ["task", "n", *(head.replace("%", r"\%") for head in WIDE), *HEADS]
-    title = f"{_tex(model_label(summary))} on {_tex(clean(str(summary.get('suite', ''))))}"
+    title = f"{tex(model_label(summary))} on {tex(clean(str(summary.get('suite', ''))))}"
     lines = [
         "\\begin{table}",
         f"\\caption{{{title}.}}",
@@ -206,8 +206,8 @@ def _latex(summary: Mapping[str, Any], results: Sequence[Result], _: int) -> str
         "\\begin{tabular}{l" + "r" * (len(heads) - 1) + "}",
     ]
     lines += ["\\hline", " & ".join(heads) + r" \\", "\\hline"]
-    lines += [" & ".join(_tex(cell) for cell in cells(result)) + r" \\" for result in results]
-    notes = [_tex(note) for note in [*footnotes(results), _costs(summary)] if note]
+    lines += [" & ".join(tex(cell) for cell in cells(result)) + r" \\" for result in results]
+    notes = [tex(note) for note in [*footnotes(results), _costs(summary)] if note]
     return "\n".join([*lines, "\\hline", "\\end{tabular}", *(f"\\par {note}" for note in notes), "\\end{table}"]) + "\n"
 
 
@@ -226,7 +226,7 @@ _TEX = {
 }
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
     return "".join(_TEX.get(char, char) for char in text)
 
 
