@@ -14,6 +14,8 @@ COMMANDS = {
     "prepare": "fuselip.train.data.command:prepare",
     "train-tokenizer": "fuselip.train.tokenizer_command:train_tokenizer",
     "study": "fuselip.train.study_command:study",
+    "card": "fuselip.train.card_command:card",
+    "ship": "fuselip.train.card_command:ship",
     "embed": "fuselip.commands.embed:embed",
     "info": "fuselip.commands.info:info",
     "convert": "fuselip.commands.convert:convert",

@@ -36,6 +36,7 @@ def describe(what: str) -> dict[str, Any]:
     from fuselip.core.files import sha256_file
     from fuselip.model.checkpoints import blank, load_model, read_config, weights_file
     from fuselip.model.models import MODELS, model_of
+    from fuselip.model.weights import bundled_file
 
     folder = Path(what).expanduser()
     stored: dict[str, Any] = {}
@@ -47,6 +48,8 @@ def describe(what: str) -> dict[str, Any]:
         stored["model"] = ", ".join(fitting) or "none of the named ones"
     else:
         config = model_of(what).config
+        if (bundled := bundled_file(what)) is not None:
+            stored = {"bundled": bundled.name, "bytes": bundled.stat().st_size, "sha256": sha256_file(bundled)}
         model = blank(config)
         stored["published"] = ", ".join(f"{name} ({repo})" for name, repo in model_of(what).published.items()) or "none"
     parameters = list(model.parameters())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from fuselip.core.errors import UserError
 from fuselip.model.configs import Config
 
 
@@ -18,11 +19,13 @@ class TextIds(Protocol):
 
 
 def text_tokenizer_of(config: Config) -> TextIds:
-    """The text tokenizer of a configuration; one for all that share it."""
+    """The text tokenizer of a configuration; one for all that share it. UserError where CLIP's lacks its package."""
     if config.text_tokenizer == "bytes":
         from fuselip.model.byte_bpe import byte_bpe
 
         return byte_bpe()
-    from fuselip.model.text_tokenizer import text_tokenizer
-
+    try:
+        from fuselip.model.text_tokenizer import text_tokenizer
+    except ModuleNotFoundError as error:
+        raise UserError(f"CLIP's text tokenizer needs the package {error.name}: pip install {error.name}") from error
     return text_tokenizer()

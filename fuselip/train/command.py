@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -18,6 +19,13 @@ from fuselip.core.errors import UsageError
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, such as optim.lr=5e-4.")
 @click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False), help="A config as JSON; no recipe.")
+@click.option(
+    "--data",
+    "specs",
+    multiple=True,
+    metavar="[WEIGHT*]SOURCE[?KEY=VALUE&...]",
+    help="Instead of its parts; may repeat.",
+)
 @click.option("--init", help="Start from a checkpoint: a folder or hf:OWNER/NAME[@REVISION].")
 @click.option("--list", "listing", is_flag=True, help="The recipes.")
 @click.option("--show", is_flag=True, help="Print the resolved config as JSON, and do nothing else.")
@@ -30,6 +38,7 @@ def train(
     out: Path | None,
     settings: tuple[str, ...],
     file: Path | None,
+    specs: tuple[str, ...],
     init: str | None,
     listing: bool,
     show: bool,
@@ -43,6 +52,7 @@ def train(
     """
     from fuselip.core.files import read_json
     from fuselip.train import config as configs
+    from fuselip.train.data.config import DataConfig, parse_part
     from fuselip.train.recipes import RECIPES
     from fuselip.train.recipes import recipe as named
 
@@ -52,6 +62,9 @@ def train(
     if (recipe is None) == (file is None):
         raise UsageError("name a recipe (`fuselip train --list`), or a file with --config")
     base = configs.from_json(read_json(file), str(file)) if file is not None else named(str(recipe))
+    if specs:
+        parts = tuple(map(parse_part, specs))
+        base = replace(base, data=replace(base.data, parts=parts) if base.data else DataConfig(parts))
     config = configs.override(base, [*settings, *([f"init={init}"] if init else [])])
     if show:
         click.echo(json.dumps(configs.to_json(config), indent=2))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from typing import Any, Literal
-
-import msgspec
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fuselip.core.errors import UsageError
 from fuselip.core.plugins import did_you_mean
@@ -121,13 +119,9 @@ def to_json(config: Train) -> dict[str, Any]:
 
 def from_json(value: Any, where: str) -> Train:
     """Raises UsageError naming the key of the first value that does not fit."""
-    known = _known(value, Train, where, "")
-    try:
-        config = msgspec.convert({**known, "data": None}, Train)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{where}: {error}") from error
-    if known.get("data") is not None:
-        config = replace(config, data=DataConfig.from_json(known["data"], f"{where}, data"))
+    config: Train = _read(value, Train, where, "")
+    if value.get("data") is not None:
+        config = replace(config, data=DataConfig.from_json(value["data"], f"{where}, data"))
     _check(config, where)
     return config
 
@@ -191,16 +185,36 @@ def _value(text: str, old: Any) -> Any:
     return float(found) if isinstance(old, float) and isinstance(found, int) and not isinstance(found, bool) else found
 
 
-def _known(value: Any, kind: Any, where: str, prefix: str) -> Any:
-    """`value`, once all keys of its tables are known ones."""
+def _read(value: Any, kind: Any, where: str, prefix: str) -> Any:
+    """The settings `kind` of a table that holds its keys alone, each of its type; `data` is left for its own reader."""
     if not isinstance(value, dict):
         raise UsageError(f"{where}: {prefix.rstrip('.') or 'the configuration'} is not a table")
-    names = {each.name: each for each in fields(kind)}
+    known = {each.name: each for each in fields(kind)}
     for key in value:
-        if key not in names:
-            raise UsageError(f"{where}: unknown setting {prefix}{key}{did_you_mean(key, names)}")
-        if is_dataclass(names[key].default):
-            _known(value[key], type(names[key].default), where, f"{prefix}{key}.")
+        if key not in known:
+            raise UsageError(f"{where}: unknown setting {prefix}{key}{did_you_mean(key, known)}")
+    for key, each in known.items():
+        if key not in value and each.default is MISSING:
+            raise UsageError(f"{where}: {prefix}{key} is missing")
+    types = get_type_hints(kind)
+    own = {key: found for key, found in value.items() if key != "data"}
+    return kind(**{key: _typed(found, types[key], where, prefix + key) for key, found in own.items()})
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _typed(value: Any, kind: Any, where: str, key: str) -> Any:
+    if is_dataclass(kind):
+        return _read(value, kind, where, f"{key}.")
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise UsageError(f"{where}: {key} is {value!r}, and not one of {', '.join(map(repr, get_args(kind)))}")
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:  # a bool is no whole number
+        raise UsageError(f"{where}: {key} is {value!r}, and not {_WORDS[kind]}")
     return value
 
 

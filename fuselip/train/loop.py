@@ -25,7 +25,7 @@ from fuselip.train.data.frozen import FrozenTokenizer
 from fuselip.train.figures import figures
 from fuselip.train.gather import Peers, peers_of_environment
 from fuselip.train.log import Log
-from fuselip.train.start import device_of, model_of_config
+from fuselip.train.start import device_name, device_of, model_of_config
 from fuselip.train.state import Saved, load_optimizer, model_of_checkpoint, newest, save_checkpoint
 from fuselip.train.step import SAME, SHARES, Report, Stepper
 
@@ -82,7 +82,8 @@ def _open(config: Train, out: Path, world: int, say: Say) -> Saved | None:
     if not path.is_file():
         if out.is_dir() and any(entry.name != ".lock" for entry in out.iterdir()):
             raise UsageError(f"{out} is not empty and holds no run of ours ({RUN_FILE}); choose another --out")
-        write_json(path, {"config": to_json(config), "world": world, "provenance": provenance()})
+        about = {"config": to_json(config), "world": world, "device": device_name(config), "provenance": provenance()}
+        write_json(path, about)
         return None
     value = read_json(path)
     if not isinstance(value, dict) or "config" not in value:
@@ -223,10 +224,14 @@ class _Run:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first signal asks for a stop after the step that is under way; the second one interrupts at once."""
+        """A signal asks for a stop after the step that is under way; a second Ctrl-C interrupts at once.
+
+        Not so under torchrun, which passes on what it is sent: where its processes were sent the same signal, each
+        gets two, and one that left at once would leave the others in the middle of a step, and nothing saved.
+        """
 
         def ask(number: int, frame: FrameType | None) -> None:
-            if self.stop:
+            if self.stop and number == signal.SIGINT and self.peers.world == 1:
                 raise KeyboardInterrupt
             self.stop = True
 

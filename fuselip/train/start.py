@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from fuselip.core.errors import UsageError, UserError
+from fuselip.core.provenance import cpu_name
 from fuselip.core.seeds import generator
 from fuselip.model.checkpoints import Network, load_model, read_config, read_state_dict, weights_file
 from fuselip.model.fsq import FSQ
@@ -30,6 +31,12 @@ def device_of(config: Train) -> torch.device:
     if not present[config.device]:
         raise UserError(f"device={config.device} is not available to this torch ({torch.__version__}); use device=cpu")
     return torch.device(config.device)
+
+
+def device_name(config: Train) -> str:
+    """What the run computes on, by its make. Raises UserError where it is not there."""
+    device = device_of(config)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}: {cpu_name()}"
 
 
 def model_of_config(config: Train, say: Callable[[str], None]) -> Network:

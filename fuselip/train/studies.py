@@ -60,7 +60,7 @@ STUDIES: dict[str, Study] = {
     ),
     "codes": Study(
         "Discrete codes against continuous patches",
-        {"codes": Row(TI), "structured": Row(TI, ("structured_codes=true",))},
+        {name: Row(TI, (f"structured_codes={value}",)) for name, value in (("codes", "false"), ("structured", "true"))},
         {"patches": "FuseLIP takes token ids; patches through a projection are no model of ours, and cannot be hidden"},
     ),
     "tokens": Study(
@@ -102,8 +102,8 @@ STUDIES: dict[str, Study] = {
     "loss": Study(
         "The sigmoid loss of the paper against the softmax loss, with codes that begin alike or not",
         {
-            "sigmoid": Row(TI, ("loss.kind=sigmoid",)),
-            "softmax": Row(TI, ("loss.kind=softmax",)),
+            "sigmoid": Row(TI, ("loss.kind=sigmoid", "structured_codes=false")),
+            "softmax": Row(TI, ("loss.kind=softmax", "structured_codes=false")),
             "sigmoid, structured codes": Row(TI, ("loss.kind=sigmoid", "structured_codes=true")),
             "softmax, structured codes": Row(TI, ("loss.kind=softmax", "structured_codes=true")),
         },

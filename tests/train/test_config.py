@@ -8,10 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from fuselip.cli import main
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model.models import model_of
 from fuselip.train.config import Train, changes, from_json, override, to_json
+from fuselip.train.data.config import DataConfig, Part
+from fuselip.train.data.mixtures import mixture
 from fuselip.train.estimate import estimate
 from fuselip.train.flops import blocks, pair
 from fuselip.train.recipes import PAPER_MODELS, RECIPES, recipe
@@ -24,7 +28,7 @@ def test_every_recipe_can_be_written_and_read(name: str) -> None:
     config = recipe(name)
     assert from_json(json.loads(json.dumps(to_json(config))), name) == config
     assert config.name == name
-    assert config.mask.ratio == (0.1 if "fuselip" in name else 0)
+    assert config.mask.ratio == (0.1 if name.startswith("fuselip") else 0)
     told = estimate(config, "H100", 0.4)
     assert f"{config.steps:,} steps" in told
     assert model_of(config.model)
@@ -57,7 +61,12 @@ def test_settings_are_put_in_place() -> None:
         ("optim", "not KEY=VALUE"),
         ("steps=0", "steps is 0"),
         ("steps=many", "steps"),
-        ("precision=fp8", "precision"),
+        ("steps=1.5", "steps is 1.5, and not a whole number"),
+        ("steps=true", "steps is True, and not a whole number"),
+        ("compile=1", "compile is 1, and not true or false"),
+        ("loss.scale=high", "loss.scale is 'high', and not a number"),
+        ("optim=3", "optim is not a table"),
+        ("precision=fp8", "precision is 'fp8', and not one of 'fp32', 'bf16', 'fp16'"),
         ("mask.ratio=1", "mask.ratio"),
         ("optim.lr=-1", "optim.lr"),
         ("hook.every=5", "hook.every"),
@@ -76,6 +85,32 @@ def test_unknown_keys_and_recipes_are_named() -> None:
         recipe("ti-fuselipp")
     with pytest.raises(UserError, match="H100"):
         estimate(BASE, "H1000", 0.4)
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(UsageError, match="file: steps is missing"):
+        from_json({"model": "fuselip-s", "batch_size": 4}, "file")
+    with pytest.raises(UsageError, match="file: the configuration is not a table"):
+        from_json([], "file")
+
+
+def test_the_tiny_legs_differ_in_nothing_but_their_model() -> None:
+    """Early and late fusion have the same loss, optimizer, steps and data; codes are FuseLIP's alone."""
+    for suffix, mixed in (("-tgit", "tgit"), ("", "made")):
+        early = recipe("ti-fuselip" + suffix)
+        assert early.data == DataConfig(mixture(mixed))
+        assert (early.loss.kind, early.mask.ratio) == ("softmax", 0)
+        for name in ("ti-siglip-sf", "ti-siglip-mlf"):
+            told = [change.partition(":")[0] for change in changes(early, recipe(name + suffix))]
+            assert told == ["model", "structured_codes"]
+
+
+def test_data_in_place_of_a_recipes_own() -> None:
+    arguments = ["train", "ti-fuselip", "--data", "0.25*sets/a", "--data", "sets/b?kinds=flip", "--show"]
+    shown = CliRunner().invoke(main, [*arguments, "--set", "data.tokens=codes", "--init", "before"])
+    found = from_json(json.loads(shown.stdout), "shown")
+    assert found.data == DataConfig((Part("sets/a", 0.25), Part("sets/b", 1.0, {"kinds": "flip"})), tokens="codes")
+    assert found.init == "before"
 
 
 def test_changes_are_those_that_change_weights() -> None:

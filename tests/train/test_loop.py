@@ -171,6 +171,41 @@ def test_a_signal_saves_and_the_same_command_goes_on(small_config: FuseLIPConfig
     assert weights(tmp_path / "out") == weights(tmp_path / "whole")
 
 
+def test_a_second_sigterm_changes_nothing(small_config: FuseLIPConfig, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train(replace(CONFIG, hook=Hook("test_loop:terminate_twice", 2)), tmp_path / "out")
+    assert checkpoints(tmp_path / "out" / "checkpoints")[-1].name == "step-00000002"
+    assert rows(tmp_path / "out")[-1]["hook/done"] == 1
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_spares_the_workers(tmp_path: Path) -> None:
+    """As Ctrl-C in a terminal and torchrun do: the batches of the step under way are still made."""
+    out = tmp_path / "out"
+    settings = ["steps=500", "batch_size=8", "device=cpu", "data.workers=1", "log_every=1", "save_every=400"]
+    command = [sys.executable, "-m", "fuselip.cli", "train", "ti-siglip-sf", "--out", str(out)]
+    command += [f"--set={setting}" for setting in settings]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True)
+    deadline = time.monotonic() + 200
+    while not (out / "metrics.jsonl").is_file() or len(rows(out)) < 3:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=100)[1].decode()
+    assert process.returncode == 130, told
+    assert "all is saved" in told
+    (saved,) = checkpoints(out / "checkpoints")
+    assert int(saved.name.removeprefix("step-")) == rows(out)[-1]["step"]
+
+
+def terminate_twice(folder: Path, step: int) -> dict[str, float]:
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return {"done": 1.0}
+
+
 def interrupt(folder: Path, step: int) -> dict[str, float]:
     os.kill(os.getpid(), signal.SIGINT)
     return {"files": float(len(list(folder.iterdir())))}

@@ -30,14 +30,15 @@ KNOWN: Mapping[tuple[str, str], float] = {
     (SCENES, "compositions"): 0.1,
 }
 
+MIXTURES: Mapping[str, Mapping[tuple[str, str], float]] = {
+    "tgit": TGIT,
+    "scenes": KNOWN,
+    "made": {key: share / 2 for shares in (TGIT, KNOWN) for key, share in shares.items()},
+}
+
 
 def mixture(name: str) -> tuple[Part, ...]:
     """ "tgit": the five families; "scenes": all that is known of scenes; "made": both, by halves."""
-    rows = {
-        "tgit": dict(TGIT),
-        "scenes": dict(KNOWN),
-        "made": {key: share / 2 for shares in (TGIT, KNOWN) for key, share in shares.items()},
-    }
-    if name not in rows:
-        raise UsageError(f"there is no mixture {name!r}{did_you_mean(name, rows)}; known: {', '.join(rows)}")
-    return tuple(Part(source, share, {"kind": kind}) for (source, kind), share in rows[name].items())
+    if name not in MIXTURES:
+        raise UsageError(f"there is no mixture {name!r}{did_you_mean(name, MIXTURES)}; known: {', '.join(MIXTURES)}")
+    return tuple(Part(source, share, {"kind": kind}) for (source, kind), share in MIXTURES[name].items())

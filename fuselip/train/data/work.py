@@ -121,6 +121,7 @@ _parts: list[Parts] = []
 
 def _start(making: Making, parts: Sequence[Part], parent: int) -> None:
     """In a worker."""
+    os.setpgid(0, 0)  # Ctrl-C and torchrun signal whole groups: the run is to finish its step, and needs us for it
     end_with(parent)
     _parts[:] = [Parts(making, parts)]
 
