@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from benchmarks.audit_command import audit
+from benchmarks.challenge_options import answer_challenge, challenge_options, refuse_mixed
 from benchmarks.compare_command import compare
 from benchmarks.doctor_command import doctor
 from benchmarks.export.command import export
@@ -44,10 +46,15 @@ def main() -> None:
 @click.option("--data", type=RUN_FOLDER, help="The folder of the public data sets.  [default: what `fetch` filled]")
 @click.option("--limit", type=click.IntRange(min=1), help="Use at most so many source images.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the questions drawn.")
-@click.option("--output", type=RUN_FOLDER, help="Write the run here; the same command again resumes it.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the run here; the same command again resumes it. Of a challenge: the response.  [response.zip]",
+)
 @click.option("--truncate-dim", type=click.IntRange(min=1), help="Score the first so many numbers of each vector.")
 @click.option("--quantise", type=click.Choice(["int8", "binary"]), help="Score vectors of 8-bit integers, or of signs.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write embeddings shared between runs.")
+@challenge_options
 @click.option(
     "--format", "format_", type=click.Choice(["table", "csv", "md", "latex"]), default="table", show_default=True
 )
@@ -71,6 +78,7 @@ def run(
     quantise: str | None,
     no_cache: bool,
     format_: str,
+    **asked: Any,
 ) -> None:
     """Score an encoder on suites or on tasks."""
     from benchmarks.console import ConsoleListener
@@ -79,7 +87,13 @@ def run(
     from benchmarks.report import render
 
     others = peers()  # before the model takes a device: under torchrun each process has its own
+    refuse_mixed(asked, click.get_current_context())
     encoder = encoder_of(model, model_args, weights, device, precision, compile_, offline)
+    if asked["challenge"]:
+        click.echo(answer_challenge(encoder, output, asked))
+        return
+    if output and output.is_file():
+        raise UsageError(f"{output} is a file; a run is written to a folder")
     with ConsoleListener(quiet=others is not None and others.rank > 0) as listener:
         listener.introduce(encoder)
         evaluation = evaluate(

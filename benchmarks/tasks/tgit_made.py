@@ -32,3 +32,8 @@ ROWS = tuple(
 def made(spec: TaskSpec, context: TaskContext) -> TaskData:
     """`tgit-scenes/<family>`, `tgit-textures/<family>`: as `tgit/<family>`, whatever source the run names."""
     return tgit.clean(spec, replace(context, source=str(spec.params["source"]), data_root=None))
+
+
+def fresh(spec: TaskSpec, seed: int, count: int = 4) -> TaskSpec:
+    """A row of `tgit-scenes` on `count` other scenes, those of `seed` (any whole number, however large)."""
+    return replace(spec, params={**spec.params, "source": f"scenes:test?count={count}&seed={seed}&size=256"})
