@@ -1,0 +1,1 @@
+"""Revisions of the schema, one a file, oldest first; `leaderboard.store.schema` runs them."""
