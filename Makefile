@@ -1,4 +1,4 @@
-# make demo: install and run FuseLIP-B on the quick suite.   make test: the fast tests.   make test-all: everything offline.
+# make demo: install and run the tiny FuseLIP that comes with the package.   make test: the fast tests.   make test-all: everything offline.
 PYTHON ?= python3
 WORKERS ?= 2
 
@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 .PHONY: demo test test-all lint format sizes clean
 
 demo: .venv/.installed
-	$(BIN)/fuselip-bench run --model fuselip-b --output results/demo
+	$(BIN)/fuselip-bench run --model fuselip-ti --output results/demo
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -m "not slow and not gpu and not network" -n $(WORKERS) --durations=10

@@ -66,14 +66,15 @@ def _head(model: str, scores: Sequence[Scores]) -> list[str]:
     """The hub's metadata. Texts are written as JSON, which YAML reads alike."""
     lines = ["---", "license: mit", "library_name: fuselip", "pipeline_tag: feature-extraction"]
     lines.append("tags: [fuselip, multimodal-embeddings, feature-extraction]")
-    tasks = [task for each in scores for task in each.tasks]
+    tasks = [(task, each.source or each.suite) for each in scores for task in each.tasks]
     if tasks:
         lines += ["model-index:", f"  - name: {json.dumps(model)}", "    results:"]
-    for task in tasks:
-        name, metric = json.dumps(task["name"]), json.dumps(task["metric"])
+    for task, pictures in tasks:
+        kind, metric = json.dumps(task["name"]), json.dumps(task["metric"])
+        name = json.dumps(f"{task['name']} ({pictures})" if pictures else task["name"])
         lines += [
             "      - task: {type: feature-extraction}",
-            f"        dataset: {{name: {name}, type: {name}}}",
+            f"        dataset: {{name: {name}, type: {kind}}}",
             f"        metrics: [{{type: {metric}, value: {task['value']:.4f}}}]",
         ]
     return [*lines, "---"]

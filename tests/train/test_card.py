@@ -129,7 +129,7 @@ def test_a_card_tells_what_was_done(legs: list[Path], tmp_path: Path) -> None:
         assert told in text, told
     head = yaml.safe_load(text.split("---\n")[1])
     assert head["license"] == "mit"
-    assert head["model-index"][0]["results"][2]["dataset"]["name"] == "<b>"
+    assert head["model-index"][0]["results"][2]["dataset"] == {"name": "<b> (core)", "type": "<b>"}
 
 
 def test_the_commands_make_the_run_again(legs: list[Path]) -> None:
