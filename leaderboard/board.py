@@ -11,6 +11,9 @@ import msgspec
 
 SCHEMA = 1
 
+CHALLENGE = ("public", "challenge", "gap", "low", "high", "credible")
+"""What a row tells of its newest challenge: chance-normalised scores, their difference with its interval, a verdict."""
+
 METHOD = {
     "score": "each task's main metric, with the interval that a run tells",
     "normalised": "(score - chance) / (1 - chance): 0 is guessing, 1 is perfect",

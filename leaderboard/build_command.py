@@ -12,24 +12,20 @@ from fuselip.core.console import debug_option
 @click.command("build", short_help="Write a store's pages as static files.")
 @click.option("--store", "where", required=True, metavar="DIR|URL", help="The leaderboard's store.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The site's folder.")
+@click.option("--suite", default="core", show_default=True, help="The suite whose tasks are averaged and ranked by.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The folder of the public data sets.")
 @click.option("--no-questions", is_flag=True, help="Leave out the questions on which encoders disagree.")
 @debug_option
-def command(where: str, out: Path, data: Path | None, no_questions: bool) -> None:
+def command(where: str, out: Path, suite: str, data: Path | None, no_questions: bool) -> None:
     """Write the site at once: the one that was there stays until the new one is whole."""
     from fuselip.core.files import cache_home
-    from fuselip.core.provenance import provenance
     from leaderboard.answers import Book
-    from leaderboard.compose import compose
-    from leaderboard.reported import paper
     from leaderboard.site import build
-    from leaderboard.site.sources import challenge_log, disagreements
+    from leaderboard.site.sources import challenge_log, composed, disagreements
     from leaderboard.store import Store
 
-    # Pages are for strangers: they are told what made the board, not the command, folders or machine.
-    made = {key: value for key, value in provenance().items() if key in ("fuselip", "commit", "created")}
     with Store.open(where) as store:
-        board = compose(store.rows(), store.units(), paper(), made=made)
+        board = composed(store, suite)
         book = Book(cache_home() / "leaderboard", data)
         build(board, out, () if no_questions else disagreements(store, board, book), challenge_log(store))
     rows = sum(row.comparable for row in board.rows)

@@ -52,13 +52,14 @@ def new(store: str, tasks: tuple[str, ...], questions: int | None, hours: float,
 @command.command("score")
 @click.argument("response", type=FILE)
 @STORE
+@click.option("--tries", type=click.IntRange(min=1), metavar="N", help="Of a submission, in a week.  [default: 3]")
 @debug_option
-def score(response: Path, store: str) -> int:
+def score(response: Path, store: str, tries: int | None) -> int:
     """Score a response and keep the outcome. Exit status 1 where the public score is not credible."""
     from benchmarks.challenge_file import RESPONSE_CAPS
     from leaderboard.challenge.score import settle
 
-    held = _kept(store)
+    held = _kept(store, tries)
     try:
         with open(response, "rb") as stream:
             data = stream.read(RESPONSE_CAPS.total + 1)
@@ -132,11 +133,11 @@ def check(file: Path, seed: str | None, tasks: tuple[str, ...], questions: int |
     return 0
 
 
-def _kept(where: str) -> Kept:
+def _kept(where: str, tries: int | None = None) -> Kept:
     from leaderboard.challenge.kept import Kept
     from leaderboard.store import Store
 
-    return Kept(Store.open(where), "maintainer")
+    return Kept(Store.open(where), "maintainer", tries)
 
 
 def _found(held: Kept, id: str) -> Record:

@@ -32,6 +32,11 @@ def command(bundle: Path, data: Path | None) -> int:
         click.echo(f"note: {note}")
     for what in found.unchecked:
         click.echo(f"not checked here: {what}")
-    told = f"{len(found.faults)} things are wrong" if found.faults else "nothing is wrong that can be seen here"
-    click.echo(f"{bundle}: {told}")
-    return 1 if found.faults else 0
+    if found.faults:
+        count = len(found.faults)
+        click.echo(f"{bundle}: {count} {'thing is' if count == 1 else 'things are'} wrong; it would be refused")
+        return 1
+    shown = ", its flags are shown with its row" if found.flags else ""
+    click.echo(f"{bundle}: nothing is wrong that can be seen here{shown}")
+    click.echo(f"next: fuselip-leaderboard submit {bundle} --to URL --token-file FILE")
+    return 0

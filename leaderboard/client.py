@@ -22,6 +22,8 @@ from leaderboard.types import Fault
 
 DATABASE = "leaderboard.db"
 """What makes a folder a store (of the embedded default)."""
+WAITING = ("received", "verifying")
+"""States before there is a verdict."""
 SUBMISSIONS = "/api/v1/submissions"
 TIMEOUT = 60.0
 _MOST = 1 << 20
@@ -107,8 +109,10 @@ def status(what: str, at: str, token: Token | None = None, backoff: Backoff | No
     folder = _folder(at)
     if (folder / DATABASE).exists():
         with _store(folder) as store:
-            same = next((each.id for each in store.submissions() if each.sha256 == known), known)
-            return _from_store(store.submission(same))
+            held = store.find(known)
+        if held is None:
+            raise UserError(f"{at} holds no submission {known[:80]}; `fuselip-leaderboard submit` puts it there")
+        return _from_store(held)
     found = next(iter(sorted(folder.glob(f"*/{known[:12]}.zip"))), None)
     if found is None:
         raise UserError(f"{folder} holds no submission {known[:12]}; `fuselip-leaderboard submit` puts it there")
@@ -163,8 +167,8 @@ def _store(folder: Path) -> Any:
 
 
 def _from_store(found: Any) -> Submission:
-    faults = tuple(Fault(**each) if isinstance(each, dict) else each for each in found.faults or ())
-    return Submission(found.id, str(found.state), "", str(found.badge or ""), faults, tuple(found.flags or ()))
+    faults = tuple(Fault(**each) for each in found.faults)
+    return Submission(found.id, found.state, "", found.badge, faults, tuple(found.flags))
 
 
 class _Server:

@@ -229,8 +229,13 @@ def _row(
         skills={task: skills for task, score in sorted(told.items()) if (skills := score.numbers.get("skills"))},
         provenance=dict(entry.provenance),
         reproduce=entry.reproduce or _reproduce(entry.provenance),
-        challenge=None if entry.challenge is None else dict(entry.challenge),
+        challenge=_challenge(entry.challenge),
     )
+
+
+def _challenge(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The newest challenge in numbers; task by task it is told in the log of challenges, once."""
+    return None if told is None else {name: told[name] for name in board.CHALLENGE if name in told}
 
 
 def _text(value: Any) -> str:

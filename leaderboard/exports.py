@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.report import UNFUSED, tex, clean, csv_cell, md, md_row, percent
+from benchmarks.report import UNFUSED, clean, csv_cell, md, md_row, percent, tex
 from fuselip.core.errors import UsageError
 from fuselip.core.plugins import did_you_mean
 from leaderboard.board import Board, Coverage, Interval, Rank, Row, Score

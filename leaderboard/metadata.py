@@ -18,7 +18,7 @@ UNDECLARED = ("", "unknown")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that are not shown, or change how other text is shown: control, format, private, line breaks."""
 
-_EXAMPLES: Mapping[str, Any] = {
+EXAMPLES: Mapping[str, Any] = {
     "name": "SigLIP base",
     "organisation": "Example Lab",
     "link": "https://example.org/model",
@@ -59,7 +59,7 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 def parse(value: Any, where: str = "metadata") -> tuple[Metadata | None, list[Fault]]:
     """The metadata of plain data (decoded JSON), or None and everything that is wrong with it."""
     if not isinstance(value, dict):
-        return None, [Fault(where, "is not a JSON object", f"write one with the fields {', '.join(_EXAMPLES)}")]
+        return None, [Fault(where, "is not a JSON object", f"write one with the fields {', '.join(EXAMPLES)}")]
     faults = []
     known = {field.name: field for field in msgspec.structs.fields(Metadata)}
     for name in value:
@@ -69,11 +69,11 @@ def parse(value: Any, where: str = "metadata") -> tuple[Metadata | None, list[Fa
     for name, field in known.items():
         if name not in value:
             if field.required:
-                faults.append(Fault(f"{where}.{name}", "is missing", f'add it, as in "{name}": {_example(name)}'))
+                faults.append(Fault(f"{where}.{name}", "is missing", f'add it, as in "{name}": {example(name)}'))
             continue
         why = _why_not(name, value[name], field.type)
         if why:
-            faults.append(Fault(f"{where}.{name}", why, f"write something like {_example(name)}"))
+            faults.append(Fault(f"{where}.{name}", why, f"write something like {example(name)}"))
     return (None, faults) if faults else (msgspec.convert(value, Metadata), [])
 
 
@@ -114,6 +114,8 @@ def is_link(text: str) -> bool:
 
 def _why_not(name: str, value: Any, kind: Any) -> str:
     """Why a field cannot hold this value; "" where it can."""
+    if value in ("", None):
+        return "is empty"
     try:
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -130,5 +132,6 @@ def _why_not(name: str, value: Any, kind: Any) -> str:
     return ""
 
 
-def _example(name: str) -> str:
-    return msgspec.json.encode(_EXAMPLES[name]).decode()
+def example(name: str) -> str:
+    """What a field may hold, as JSON."""
+    return msgspec.json.encode(EXAMPLES[name]).decode()

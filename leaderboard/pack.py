@@ -43,13 +43,14 @@ def pack(run: Path, metadata: Path, out: Path) -> Packed:
     faults: list[Fault] = []
     about, wrong = _metadata(metadata)
     faults += wrong
-    summary, wrong = _summary(run)
-    if summary is None:
-        raise BundleError(faults + wrong)
+    try:
+        summary = read_summary(run)
+    except BundleError as error:
+        raise BundleError([*faults, *error.faults]) from error
     told, wrong = _told(summary)
     faults += wrong + list(_unfit(summary))
     if about:
-        faults += meta.contradictions(about, told, _scored_as(summary), where=str(metadata))
+        faults += meta.contradictions(about, told, scored_as(summary), where=str(metadata))
     results, left_out, wrong = _results(RunFolder(run), summary)
     faults += wrong
     if faults or about is None:
@@ -58,7 +59,7 @@ def pack(run: Path, metadata: Path, out: Path) -> Packed:
         schema=bundle.SCHEMA,
         metadata=msgspec.to_builtins(about),
         encoder=told,
-        config={**summary["config"], "scored as": _scored_as(summary)},
+        config={**summary["config"], "scored as": scored_as(summary)},
         provenance=summary["provenance"],
         suite=str(summary.get("suite", "")),
         files={},
@@ -79,16 +80,17 @@ def _metadata(path: Path) -> tuple[meta.Metadata | None, list[Fault]]:
         return None, [Fault(str(path), str(error), "give a JSON file with --metadata")]
 
 
-def _summary(run: Path) -> tuple[dict[str, Any] | None, list[Fault]]:
+def read_summary(run: Path) -> dict[str, Any]:
+    """What a finished run says of itself. Raises BundleError where it says nothing, or not all of it."""
     try:
         summary = RunFolder(run).summary()
     except UserError as error:
-        return None, [Fault(str(run), str(error), "finish the run first")]
+        raise BundleError([Fault(str(run), str(error), "finish the run first")]) from error
     odd = [key for key in ("config", "provenance", "model") if not isinstance(summary.get(key), dict)]
     if odd:
         what = f"lacks {', '.join(odd)}: it was edited, or made by another version"
-        return None, [Fault(str(run / "summary.json"), what, "run again with this version")]
-    return summary, []
+        raise BundleError([Fault(str(run / "summary.json"), what, "run again with this version")])
+    return summary
 
 
 def _told(summary: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
@@ -108,7 +110,7 @@ def _unfit(summary: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault("run.seed", f"questions were drawn with seed {config['seed']}", "run again without --seed")
 
 
-def _scored_as(summary: Mapping[str, Any]) -> dict[str, Any]:
+def scored_as(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What was scored of the vectors, where it was not all of them."""
     config, found = summary["config"].get("scored as"), summary.get("scored_as")
     if not isinstance(config, dict):

@@ -20,11 +20,22 @@ _PRIVATE = re.compile(
 )
 
 
+_PASSES = 8
+
+
 def redact(text: str) -> str:
     """Without secrets, and with "~/NAME" for any absolute path and "HOST" for this machine and private addresses.
 
     Doing it twice changes nothing, so that a reader can tell whether it was done.
     """
+    for _ in range(_PASSES):  # what one pass leaves may be the beginning of another folder
+        before, text = text, _once(text)
+        if text == before:
+            break
+    return text
+
+
+def _once(text: str) -> str:
     text = without_secrets(text)
     text = _HOMES.sub("~", text)
     text = _FOLDERS.sub("~/", text)

@@ -16,10 +16,12 @@ from fuselip.core.console import debug_option
 @debug_option
 def command(what: str, at: str, token_file: Path | None) -> int:
     """State, badge and faults of a submission, by its id or its file. Exit code 1 where it was refused."""
-    from leaderboard.client import read_token, status
+    from leaderboard.client import WAITING, read_token, status
 
     found = status(what, at, read_token(token_file) if token_file else None)
     click.echo(f"{found.id}: {found.state}{f', badge {found.badge}' if found.badge else ''}")
+    if found.state in WAITING:
+        click.echo("its verification has not ended; ask again in a minute")
     for fault in found.faults:
         click.echo(f"wrong: {fault}")
     for flag in found.flags:

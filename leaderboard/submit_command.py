@@ -19,7 +19,7 @@ def command(bundle: Path, to: str, token_file: Path | None) -> None:
 
     A folder that is no store gets NAME/SHA.zip, to be committed and offered as a pull request.
     """
-    from leaderboard.client import is_url, read_token, submit
+    from leaderboard.client import WAITING, is_url, read_token, submit
 
     token = read_token(token_file) if token_file else None
     if token and token.warning:
@@ -29,5 +29,8 @@ def command(bundle: Path, to: str, token_file: Path | None) -> None:
         click.echo(f"{sent.url}: commit it and open a pull request")
         return
     click.echo(f"{sent.id}: {sent.state}{f', {sent.url}' if sent.url else ''}")
-    told = f" --token-file {token_file}" if token_file and is_url(to) else ""
-    click.echo(f"next: fuselip-leaderboard status {sent.id} --at {to}{told}")
+    if sent.state in WAITING:
+        click.echo(
+            "it is verified in its turn" if is_url(to) else f"verify it: fuselip-leaderboard add {bundle} --store {to}"
+        )
+    click.echo(f"next: fuselip-leaderboard status {bundle} --at {to}")

@@ -14,7 +14,6 @@ from fuselip.core.files import explain, fsync_folder
 from leaderboard.challenge import Record, instant, stamp
 from leaderboard.challenge.compare import PublicTask
 from leaderboard.challenge.score import Public
-from leaderboard.types import Badge
 
 if TYPE_CHECKING:
     from leaderboard.store import Challenge, Store
@@ -26,8 +25,10 @@ KEY_BYTES = 32
 class Kept:
     """`leaderboard.challenge.Challenges` on a Store."""
 
-    def __init__(self, store: Store, actor: str = "store") -> None:
-        self._store, self._actor = store, actor
+    def __init__(self, store: Store, actor: str = "store", tries: int | None = None) -> None:
+        from leaderboard.store.challenges import TRIES
+
+        self._store, self._actor, self._tries = store, actor, TRIES if tries is None else tries
 
     def challenge_key(self) -> bytes:
         """256 random bits in a file of the store's folder that only its owner can read; no export holds it."""
@@ -63,21 +64,19 @@ class Kept:
     def challenge_use(self, id: str, submission: str, outcome: dict[str, Any], now: datetime) -> bool:
         """Keep the outcome, and award the badge "challenged" where it is credible and no better one was given.
 
-        A use without a score is one that was killed in between: the same submission may answer again.
+        Raises UserError where the submission has no try left.
         """
-        row = self._store.challenge(id)
-        if row.result:
+        if self._store.challenge(id).result:
             return False
-        if row.used_by != submission:
-            self._store.challenge_use(id, submission, actor=self._actor)
-        self._store.challenge_score(id, result(outcome), actor=self._actor)
-        if outcome["credible"] and self._store.submission(submission).badge == Badge.CONSISTENT:
-            self._store.award(submission, Badge.CHALLENGED, actor=self._actor)
+        award = bool(outcome["credible"])
+        told = result(outcome)
+        self._store.challenge_settle(id, submission, told, award=award, tries=self._tries, actor=self._actor)
         return True
 
     def public(self, submission: str) -> Public:
-        """What was computed of an accepted submission. Raises UserError where there is none such."""
+        """What was computed of an accepted submission. Raises UserError where there is none such, or no try is left."""
         held = self._store.submission(submission)
+        self._store.challenge_tries(submission, self._tries)
         entry = next((each for each in self._store.rows() if each.id == submission), None)
         if entry is None:
             raise UserError(
@@ -102,6 +101,7 @@ def result(outcome: dict[str, Any]) -> dict[str, Any]:
         "gap": gap["value"],
         "low": gap["low"],
         "high": gap["high"],
+        "credible": outcome["credible"],
         "outcome": outcome,
     }
 
@@ -116,7 +116,7 @@ def _record(row: Challenge) -> Record:
         created=about["created"],
         expires=stamp(datetime.fromisoformat(row.expires)),
         content=about["content"],
-        used_by=row.used_by if row.result else None,
+        used_by=row.used_by,
         outcome=row.result.get("outcome"),
     )
 

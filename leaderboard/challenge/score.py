@@ -58,6 +58,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What a response showed. `public`, `gap` and `credible` are None where no submission with these tasks was named.
 
     `public` and `compared` are means over the tasks that both sides have; `challenge` is over all that were asked.
+    `same_encoder` is None where neither side declares a fingerprint: nobody can tell.
     """
 
     challenge_id: str
@@ -71,6 +72,7 @@ class Outcome(msgspec.Struct, frozen=True):
     gap: Gap | None
     credible: bool | None
     sentence: str
+    same_encoder: bool | None = None
 
     def row(self) -> dict[str, float] | None:
         """As a row of the board tells it."""
@@ -165,7 +167,8 @@ def score(opened: Opened, record: Record, public: Public | None = None) -> Outco
         public=other,
         gap=gap,
         credible=credible,
-        sentence=_sentence(whole, compared, other, gap, credible, outcomes),
+        sentence=_sentence(whole, compared, other, gap, credible, outcomes, known=mine is not None),
+        same_encoder=True if public and mine is not None else None,
     )
 
 
@@ -235,6 +238,8 @@ def _sentence(
     gap: Gap | None,
     credible: bool | None,
     tasks: Sequence[TaskOutcome],
+    *,
+    known: bool,
 ) -> str:
     if gap is None or public is None or compared is None:
         return f"The challenge scores {_percent(whole.value)} of 100 above chance; no public score is compared with it."
@@ -243,6 +248,11 @@ def _sentence(
         f"the public score is {_percent(public.value)}, that of fresh questions {_percent(compared.value)}: "
         f"a difference of {_percent(gap.value, '+')} [{_percent(gap.low, '+')}, {_percent(gap.high, '+')}], "
     )
+    if credible and not known:
+        return (
+            told + "no more than chance explains. Fresh questions agree; the encoder declares no fingerprint, so that "
+            "whether it is the one that was submitted is unknown."
+        )
     if credible:
         return told + "no more than chance explains. The public score is credible."
     if gap.low > 0:

@@ -26,6 +26,12 @@ def environment(store: str) -> dict[str, str]:
     return {**os.environ, **single, STORE: store}
 
 
+def log() -> None:
+    """To standard error, from our own loggers; of the libraries', only what is amiss."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("leaderboard").setLevel(logging.INFO)
+
+
 class Bell:
     """A child's end of its standard input: a byte wakes it; its end, SIGTERM or SIGINT say that it is time to stop.
 

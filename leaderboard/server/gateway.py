@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from leaderboard.server.errors import ApiError
 from leaderboard.server.uploads import Upload
@@ -38,20 +38,9 @@ class Gate:
                 401, f"token_{error.reason}", said, "ask the maintainer for another", where, challenge
             ) from None
 
-    def submission(self, name: str) -> Submission | None:
-        """By its id, or by the sha256 of its bundle; None where there is none."""
-        from sqlalchemy import or_, select
-
-        from leaderboard.store import Submission
-
-        if not name.isascii() or not name.isprintable() or len(name) > 64:
-            return None
-        with self.store.reading() as session:
-            return session.scalar(select(Submission).where(or_(Submission.id == name, Submission.sha256 == name)))
-
     def receive(self, upload: Upload, token: Token) -> Submission:
         """Keep the upload. The same again from its owner is the same submission; from another, ApiError (409)."""
-        self._own(self.submission(upload.sha256), token)
+        self._own(self.store.find(upload.sha256), token)
         found = self.store.receive(upload.path, token)
         self._own(found, token)  # of two owners that send the same at once, one comes first
         return found
@@ -80,24 +69,3 @@ class Gate:
 
         with self.store.reading() as session:
             return str(session.scalar(select(func.max(Event.number)).where(Event.action.not_in(_QUIET))) or 0)
-
-    def release(self, id: str, why: str, *, counts: bool = True) -> None:
-        """Give a claimed submission back, for another; `counts`: as an attempt. Nothing where it has a verdict."""
-        from leaderboard.store import Submission, journal
-
-        with self.store.writing() as session:
-            found = session.get(Submission, id, with_for_update=True)
-            if found is None or found.state != "verifying":
-                return
-            found.state, found.leased = "received", None
-            found.attempts -= not counts
-            session.flush()
-            detail: dict[str, Any] = {"why": why, "attempt": found.attempts}
-            journal.append(session.connection(), "worker", "released", id, detail)
-
-    def orphans(self) -> int:
-        """Release what the workers of a killed server held; for a server that is alone on its store."""
-        held = self.store.submissions("verifying")
-        for found in held:
-            self.release(found.id, "its server was killed")
-        return len(held)

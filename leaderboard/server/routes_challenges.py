@@ -101,11 +101,17 @@ def respond(request: Request, id: str, body: Annotated[bytes, Depends(whole)]) -
         raise ApiError(400, "invalid_response", "the response answers another challenge", "send it there", "body")
     if (was := record.state(now)) != "open":
         raise ApiError(409, was, f"the challenge is {was}, and counts once, in time", "ask for a new one", "path")
-    held = state.gate.submission(response.submission)
+    held = state.gate.store.find(response.submission)
     if held is None or held.state != "accepted":
         raise missing("accepted submission", "name one of yours that /api/v1/board shows", "body.submission")
     if held.token_id != token.id:
         raise ApiError(403, "not_yours", "the submission came with another token", "use that one", "body.submission")
+    try:
+        state.gate.store.challenge_tries(held.id)
+    except UserError as error:
+        raise ApiError(
+            409, "no_try_left", str(error), "wait until then; the challenge is not used up", "body"
+        ) from None
     found = _job(request, "score", body, ApiError(400, "invalid_response", "", "see the message", "body"))
     state.wake()
     return Response(found, media_type="application/json")

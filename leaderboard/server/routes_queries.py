@@ -33,7 +33,7 @@ class Answers:
 
     def of(self, id_: str, task: str) -> Mapping[str, Prediction]:
         """{query: prediction} of an accepted submission. Raises ApiError (404, or 503 where too many ask)."""
-        found = self._gate.submission(id_)
+        found = self._gate.store.find(id_)
         if found is None or found.state != "accepted":
             raise missing("row", "GET /api/v1/board lists them", "query.row")
         key = (found.sha256, task)

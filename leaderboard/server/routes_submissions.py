@@ -57,7 +57,7 @@ async def submit(request: Request, response: Response) -> dict[str, Any]:
 @router.get("/submissions/{id}", response_model=SubmissionShape)
 def submission(request: Request, id: str) -> dict[str, Any]:
     """What became of a submission, by its id or its bundle's sha256: state, badge, faults."""
-    found = request.app.state.gate.submission(id)
+    found = request.app.state.gate.store.find(id)
     if found is None:
         raise missing("submission", "look at the address that came with its receipt", "path")
     return shown(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -14,8 +13,7 @@ import uvicorn
 from fuselip.core.errors import UsageError
 from fuselip.core.files import lock
 from leaderboard.server.app import create_app
-from leaderboard.server.children import Children
-from leaderboard.server.gateway import Gate
+from leaderboard.server.children import Children, log
 from leaderboard.server.limits import DEFAULT, Limits, protocol
 from leaderboard.store import Store
 from leaderboard.store.database import shown
@@ -41,12 +39,11 @@ class Options:
 
 def serve(options: Options, say: Callable[[str], None], limits: Limits = DEFAULT) -> None:
     """Until SIGINT or SIGTERM. Raises UsageError where the address or the store's folder is in use."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    log()
     with Store.open(options.store) as store:
         work = (options.work or store.folder / "server").absolute()
         with lock(work / "server.lock", f"another server runs in {work}; name another folder with --work"):
-            gate = Gate(store)
-            if not store.is_postgres and options.work is None and (held := gate.orphans()):
+            if held := store.orphans():
                 say(f"{held} verifications of a killed server are queued again")
             running = Children(options.store, _commands(options, work))
             with _listen(options.host, options.port) as listener, running as children:
@@ -84,8 +81,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _commands(options: Options, work: Path) -> list[list[str]]:
-    worker = ["leaderboard.server.worker", "--answers", str(work / "answers")]
+    known = ["--answers", str(work / "answers"), *(["--data", str(options.data.absolute())] if options.data else [])]
+    worker = ["leaderboard.server.worker", *known]
     worker += ["--memory-mb", str(options.verify_memory_mb), "--seconds", str(options.verify_seconds)]
-    worker += ["--data", str(options.data.absolute())] if options.data else []
-    publisher = ["leaderboard.server.publisher", "--out", str(work / "pages")]
+    publisher = ["leaderboard.server.publisher", "--out", str(work / "pages"), *known]
     return [publisher, *[worker] * options.workers]

@@ -18,11 +18,13 @@ import time
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from leaderboard.server.children import STORE, Bell
-from leaderboard.server.gateway import Gate
+from leaderboard.server.children import STORE, Bell, log
 from leaderboard.types import Fault
+
+if TYPE_CHECKING:
+    from leaderboard.store import Store
 
 LOG = logging.getLogger("leaderboard.worker")
 TRIES = 3
@@ -56,10 +58,10 @@ def run(place: Place, bounds: Bounds, *, once: bool = False) -> int:
     """Verify what there is, and go on waiting for more unless `once`; how many were taken. Ends with its parent."""
     from leaderboard.store import Store
 
-    gate, bell, taken = Gate(Store.open(place.store)), Bell(listen=not once), 0
+    store, bell, taken = Store.open(place.store), Bell(listen=not once), 0
     _warm()
     while not bell.stopped:
-        found = gate.store.claim(seconds=bounds.seconds + SLACK)
+        found = store.claim(seconds=bounds.seconds + SLACK)
         if found is None:
             if once:
                 break
@@ -68,9 +70,9 @@ def run(place: Place, bounds: Bounds, *, once: bool = False) -> int:
         taken += 1
         why = apart(place, found, bounds, bell)
         if why == STOPPED:
-            gate.release(found.id, STOPPED, counts=False)
+            store.release(found.id, STOPPED, counts=False)
         elif why:
-            failed(gate, found, why)
+            failed(store, found, why)
     return taken
 
 
@@ -99,14 +101,14 @@ def apart(place: Place, found: Any, bounds: Bounds, bell: Bell) -> str:
     return "" if code == 0 else f"it ended with exit code {code}"
 
 
-def failed(gate: Gate, found: Any, why: str) -> None:
+def failed(store: Store, found: Any, why: str) -> None:
     """Note a verification without a verdict: back into the queue, or refused after TRIES."""
     LOG.warning("verification of %s, attempt %d: %s", found.id, found.attempts, why)
     if found.attempts < TRIES:
-        gate.release(found.id, why)
+        store.release(found.id, why)
         return
     mend = "make the bundle again with `fuselip-leaderboard pack`; tell the maintainer if it fails again"
-    gate.store.refuse(found.id, [Fault("verification", f"it failed {found.attempts} times, at last: {why}", mend)])
+    store.refuse(found.id, [Fault("verification", f"it failed {found.attempts} times, at last: {why}", mend)])
 
 
 def _child(place: Place, id_: str, bounds: Bounds) -> NoReturn:
@@ -187,7 +189,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--once", action="store_true")
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    log()
     bounds = Bounds(given.memory_mb << 20, min(given.seconds, 300), given.seconds)
     run(Place(given.store, given.answers, given.data), bounds, once=given.once)
 

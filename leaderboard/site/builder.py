@@ -37,7 +37,8 @@ def build(
     """Write the site to `out`, at once: what was there stays until everything new is written.
 
     `questions` are those where encoders disagree, by task, with their pictures (`leaderboard.site.questions`).
-    `challenges` are what may be told of each: id, created, expires, state, and once it is over, its seed.
+    `challenges` are what may be told of each: id, created, expires, state, used_by, outcome, and once it is over, its
+    seed (`leaderboard.site.sources.challenge_log`).
     Raises UsageError where `out` holds something that is not such a site.
     """
     out = out.absolute()
@@ -101,7 +102,8 @@ def _pages(board: Board, asked: set[str], challenges: Sequence[Mapping[str, Any]
     yield "about.html", render("about.html", **common, challenges=challenges)
     inner = _common(board, "../")
     for row in board.rows:
-        page = render("encoder.html", **inner, row=row, around=_around(board, row))
+        tried = [each for each in challenges if each["used_by"] == row.id and each.get("outcome")]
+        page = render("encoder.html", **inner, row=row, around=_around(board, row), challenges=tried)
         yield f"encoder/{file_name(row.id)}.html", page
 
 

@@ -12,7 +12,7 @@ from leaderboard.board import Interval, Rank, Score
 BADGES = {
     "reported": ("○", "printed by others; we have not seen what it was computed from"),
     "consistent": ("◔", "every number was computed again by us from the encoder's answers"),
-    "challenged": ("◑", "consistent, and the encoder answered questions that were secret until it did"),
+    "challenged": ("◑", "consistent, and questions that were secret until they were answered were answered as well"),
     "re-run": ("●", "consistent, and we encoded a random sample again with the public weights"),
 }
 """{badge: (mark, what was done)}: no more than what was done."""

@@ -9,7 +9,9 @@ from fuselip.core.errors import UserError
 
 try:
     from leaderboard.store.challenges import Challenges
+    from leaderboard.store.leases import Leases
     from leaderboard.store.models import Challenge, Event, Submission, Token
+    from leaderboard.store.refill import Refills
     from leaderboard.store.standings import Standings
     from leaderboard.store.submissions import About, Submissions
     from leaderboard.store.tokens import TokenError, Tokens
@@ -21,7 +23,7 @@ except ModuleNotFoundError as error:
 __all__ = ["About", "Challenge", "Event", "Store", "Submission", "Token", "TokenError"]
 
 
-class Store(Submissions, Standings, Tokens, Challenges):
+class Store(Submissions, Leases, Refills, Standings, Tokens, Challenges):
     """A folder of bundles and a database of all else. Safe to use from several threads and processes at once.
 
     Every change is one transaction that also writes its entry of the audit log: both are there, or neither.

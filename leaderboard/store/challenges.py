@@ -1,16 +1,24 @@
-"""Challenges as the store keeps them: each is used once, in time, and scored once."""
+"""Challenges as the store keeps them: each is used once, in time, and a submission may try a few."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from fuselip.core.errors import UserError
-from leaderboard.store import journal
 from leaderboard.store.database import Database
-from leaderboard.store.models import Challenge, Submission, now
+from leaderboard.store.models import Challenge, Submission, now, stamp
+from leaderboard.store.submissions import log
+from leaderboard.types import Badge
+
+TRIES = 3
+"""Challenges that a submission may answer in SPAN: who may try without end gets through by luck."""
+
+SPAN = timedelta(days=7)
 
 
 class Challenges(Database):
@@ -21,35 +29,47 @@ class Challenges(Database):
         made = Challenge(id=id, seed=seed, tasks=tasks, created=now(), expires=expires, state="open", result={})
         with self.writing() as session:
             session.add(made)
-            session.flush()
-            journal.append(session.connection(), actor, "challenge made", id, {"expires": expires})
+            log(session, actor, "challenge made", id, {"expires": expires})
         return made
 
-    def challenge_use(self, id: str, submission: str, *, actor: str = "store") -> Challenge:
-        """Take its one use for a submission. Raises UserError where it was used, has expired, or is not there."""
+    def challenge_settle(
+        self,
+        id: str,
+        submission: str,
+        result: Mapping[str, Any],
+        *,
+        award: bool = False,
+        tries: int = TRIES,
+        actor: str = "store",
+    ) -> Challenge:
+        """Its one use, what came of it (at least public, challenge, gap, low, high) and the badge, all or nothing.
+
+        `award`: a submission that is "consistent" becomes "challenged". Raises UserError where the challenge was used,
+        has expired or is not there, where the submission is not accepted, or where it has no try left.
+        """
         with self.writing() as session:
+            # The submission first, and locked: of two answers of its at once, the second counts the first.
+            answering = session.get(Submission, submission, with_for_update=True)
+            if answering is None or answering.state != "accepted":
+                raise UserError(f"there is no accepted submission {submission[:80]!r}")
             found = self._challenge(session, id)
             if found.state != "open":
                 raise UserError(f"challenge {id} was used before, and may be used once; ask for another")
             if found.expires <= now():
                 raise UserError(f"challenge {id} expired on {found.expires[:16]}; ask for another")
-            if session.get(Submission, submission) is None:
-                raise UserError(f"there is no submission {submission[:80]!r}")
-            found.state, found.used, found.used_by = "used", now(), submission
-            session.flush()
-            journal.append(session.connection(), actor, "challenge used", id, {"submission": submission})
+            before = _recent(session, submission)
+            _check_tries(submission, before, tries)
+            found.state, found.used, found.used_by, found.result = "scored", now(), submission, dict(result)
+            log(session, actor, "challenge scored", id, {"submission": submission, "try": len(before) + 1})
+            if award and answering.badge == Badge.CONSISTENT:
+                answering.badge = Badge.CHALLENGED.value
+                log(session, actor, "awarded", submission, {"badge": answering.badge, "before": "consistent"})
             return found
 
-    def challenge_score(self, id: str, result: Mapping[str, Any], *, actor: str = "store") -> Challenge:
-        """What came of it: at least public, challenge, gap, low and high. Raises UserError unless it was just used."""
-        with self.writing() as session:
-            found = self._challenge(session, id)
-            if found.state != "used":
-                raise UserError(f"challenge {id} is {found.state}, not used and waiting for its score")
-            found.state, found.result = "scored", dict(result)
-            session.flush()
-            journal.append(session.connection(), actor, "challenge scored", id, {"submission": found.used_by})
-            return found
+    def challenge_tries(self, submission: str, tries: int = TRIES) -> None:
+        """Raises UserError, with the time of the next, where the submission has no try left now."""
+        with self.reading() as session:
+            _check_tries(submission, _recent(session, submission), tries)
 
     def challenge(self, id: str) -> Challenge:
         """Raises UserError where there is none. Its seed is not to be shown before it expires."""
@@ -62,8 +82,24 @@ class Challenges(Database):
             return session.scalars(select(Challenge).order_by(Challenge.created, Challenge.id)).all()
 
     @staticmethod
-    def _challenge(session: Any, id: str, lock: bool = True) -> Challenge:
+    def _challenge(session: Session, id: str, lock: bool = True) -> Challenge:
         found = session.get(Challenge, id, with_for_update=lock)
         if found is None:
             raise UserError(f"there is no challenge {id[:80]!r}")
         return found
+
+
+def _recent(session: Session, submission: str) -> Sequence[str]:
+    """When the submission answered challenges within SPAN, oldest first."""
+    since = stamp(datetime.now(UTC) - SPAN)
+    wanted = select(Challenge.used).where(Challenge.used_by == submission, Challenge.used > since)
+    return [used for used in session.scalars(wanted.order_by(Challenge.used)) if used is not None]
+
+
+def _check_tries(submission: str, before: Sequence[str], tries: int) -> None:
+    if len(before) >= tries:
+        after = datetime.fromisoformat(before[-tries]) + SPAN
+        raise UserError(
+            f"submission {submission} has answered {len(before)} challenges within {SPAN.days} days, and {tries} "
+            f"count; the next may be answered after {stamp(after)[:16].replace('T', ' ')} UTC"
+        )

@@ -134,7 +134,7 @@ class Fingerprint(Base):
 
 
 class Challenge(Base):
-    """A secret set of questions, used once. `state`: open, used, scored. `seed` may be shown only once it expired.
+    """A secret set of questions, used once. `state`: open, scored. `seed` may be shown only once it expired.
 
     `result` is {} until scored; then at least public, challenge, gap, low and high.
     """

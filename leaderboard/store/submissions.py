@@ -7,7 +7,6 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +20,12 @@ from fuselip.core.errors import UserError
 from fuselip.core.files import explain, fsync_folder
 from leaderboard.store import journal
 from leaderboard.store.database import Database
-from leaderboard.store.models import Fingerprint, Score, Sheet, Submission, Token, dumps, now, stamp
+from leaderboard.store.models import Fingerprint, Score, Sheet, Submission, Token, dumps, now
 from leaderboard.types import Badge, Fault, Scored
 
 if TYPE_CHECKING:
     from leaderboard.bundle import Bundle
     from leaderboard.copies import Print
-
-LEASE = 900.0
-"""Seconds that a verification may take before it counts as killed and another worker takes it up."""
-
-ATTEMPTS = 3
-"""Verifications that may be killed before the submission is refused: one that kills them all is not tried for ever."""
 
 _BLOCK = 1 << 20
 
@@ -81,7 +74,7 @@ class Submissions(Database):
             found.token_id = token.id if token else None
             session.add(found)
         found.state, found.attempts, found.faults, found.verified = "received", 0, [], None
-        _log(session, actor, "received", found.id, {"sha256": sha256})
+        log(session, actor, "received", found.id, {"sha256": sha256})
         return found
 
     def _keep(self, path: Path) -> str:
@@ -103,24 +96,6 @@ class Submissions(Database):
                 raise UserError(f"{path} is not there; check its name") from error
             raise (explain(error, part.parent) if isinstance(error, OSError) else error) from error
         return digest.hexdigest()
-
-    def claim(self, id: str | None = None, *, seconds: float = LEASE, worker: str = "worker") -> Submission | None:
-        """The longest waiting submission, or that one, now ours to verify for `seconds`; None where nothing waits.
-
-        One whose verification was killed waits again when its lease is over; after ATTEMPTS it is refused.
-        """
-        while True:
-            with self.writing() as session:
-                found = session.scalar(_waiting(id).with_for_update(skip_locked=True))
-                if found is None:
-                    return None
-                if found.attempts < ATTEMPTS:
-                    found.state, found.attempts = "verifying", found.attempts + 1
-                    found.leased = stamp(datetime.now(UTC) + timedelta(seconds=seconds))
-                    _log(session, worker, "claimed", found.id, {"attempt": found.attempts})
-                    return found
-                what = f"did not end in {ATTEMPTS} attempts: it was killed, for its memory or its time"
-                _refuse(session, found, [Fault("verification", what, "submit fewer tasks, or ask the maintainer")], "")
 
     def accept(
         self,
@@ -146,21 +121,20 @@ class Submissions(Database):
             for task in sorted(scored):
                 _keep_sheet(session, scored[task])
                 session.add(_score(id, scored[task]))
-            if prints:
-                session.add(Fingerprint(submission_id=id, prints=encode(prints)))
-            _log(session, actor, "accepted", id, {"badge": str(badge), "tasks": len(scored)})
+            session.add(Fingerprint(submission_id=id, prints=encode(prints or {})))
+            log(session, actor, "accepted", id, {"badge": str(badge), "tasks": len(scored)})
             return found
 
     def refuse(self, id: str, faults: Sequence[Fault], *, actor: str = "worker") -> Submission:
         with self.writing() as session:
-            return _refuse(session, self._get(session, id, "verifying"), faults, actor)
+            return refused(session, self._get(session, id, "verifying"), faults, actor)
 
     def withdraw(self, id: str, *, actor: str = "maintainer") -> Submission:
         """Take an accepted submission off the board. Its bundle and scores are kept."""
         with self.writing() as session:
             found = self._get(session, id, "accepted")
             found.state = "withdrawn"
-            _log(session, actor, "withdrawn", id, {})
+            log(session, actor, "withdrawn", id, {})
             return found
 
     def award(self, id: str, badge: Badge, *, actor: str = "worker") -> Submission:
@@ -168,13 +142,20 @@ class Submissions(Database):
         with self.writing() as session:
             found = self._get(session, id, "accepted")
             before, found.badge = found.badge, str(badge)
-            _log(session, actor, "awarded", id, {"badge": str(badge), "before": before})
+            log(session, actor, "awarded", id, {"badge": str(badge), "before": before})
             return found
 
     def submission(self, id: str) -> Submission:
         """Raises UserError where there is none."""
         with self.reading() as session:
             return self._get(session, id)
+
+    def find(self, name: str) -> Submission | None:
+        """By its id, or by the sha256 of its bundle; None where there is none."""
+        if not name.isascii() or not name.isprintable() or len(name) > 64:
+            return None
+        with self.reading() as session:
+            return session.scalar(select(Submission).where(or_(Submission.id == name, Submission.sha256 == name)))
 
     def submissions(self, state: str | None = None) -> Sequence[Submission]:
         """Oldest first."""
@@ -196,23 +177,17 @@ def _actor(token: Token | None) -> str:
     return f"token {token.id}" if token else "maintainer"
 
 
-def _log(session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> None:
+def log(session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> None:
+    """The change's entry of the audit log, in its own transaction."""
     session.flush()
     journal.append(session.connection(), actor, action, subject, detail)
 
 
-def _waiting(id: str | None) -> Any:
-    killed = (Submission.state == "verifying") & (Submission.leased < now())
-    wanted = select(Submission).where(or_(Submission.state == "received", killed))
-    if id is not None:
-        wanted = wanted.where(Submission.id == id)
-    return wanted.order_by(Submission.created, Submission.id).limit(1)
-
-
-def _refuse(session: Session, found: Submission, faults: Sequence[Fault], actor: str) -> Submission:
+def refused(session: Session, found: Submission, faults: Sequence[Fault], actor: str) -> Submission:
+    """In the caller's transaction; `actor` "": the store itself."""
     found.state, found.verified, found.leased = "refused", now(), None
     found.faults = [asdict(fault) for fault in faults]
-    _log(session, actor or "store", "refused", found.id, {"faults": len(faults)})
+    log(session, actor or "store", "refused", found.id, {"faults": len(faults)})
     return found
 
 

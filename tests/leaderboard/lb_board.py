@@ -131,7 +131,15 @@ def _rest(row: int) -> dict[str, Any]:
             "command": ["x", "run", "--model", f"hf:someone/{row}"],
         },
         "throughput": {"queries_per_second": 10.0 + row % 40, "machine": "a processor, 2 cores"},
-        "challenge": {"public": 0.6, "challenge": 0.58, "gap": -0.02, "low": -0.05, "high": 0.01}
+        "challenge": {
+            "public": 0.6,
+            "challenge": 0.58,
+            "gap": -0.02,
+            "low": -0.05,
+            "high": 0.01,
+            "credible": True,
+            "outcome": {},
+        }
         if row % 3 == 1
         else None,
     }

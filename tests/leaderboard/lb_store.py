@@ -76,7 +76,7 @@ def fill(store: Store, folder: Path) -> dict[str, str]:
     waiting = put(store, folder, b"waiting").id
     store.challenge_add("c-open", "123456789", ["scenes/vqa"], "2999-01-01T00:00:00.000000+00:00")
     store.challenge_add("c-used", "987654321", ["scenes/vqa"], "2999-01-01T00:00:00.000000+00:00")
-    store.challenge_use("c-used", first)
-    store.challenge_score("c-used", {"public": 0.5, "challenge": 0.4, "gap": 0.1, "low": 0.0, "high": 1 / 3})
+    told = {"public": 0.5, "challenge": 0.4, "gap": 0.1, "low": 0.0, "high": 1 / 3, "credible": True}
+    store.challenge_settle("c-used", first, told)
     ids = {"first": first, "second": second, "withdrawn": withdrawn, "waiting": waiting, "refused": refused.id}
     return {**ids, "token": token.id, "text": text}

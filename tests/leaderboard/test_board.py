@@ -17,6 +17,7 @@ from benchmarks import tasks as registry
 from fuselip.core.errors import UserError
 from leaderboard import board, bundle, families
 from leaderboard.answers import Book
+from leaderboard.board import CHALLENGE
 from leaderboard.compose import compose
 from leaderboard.entries import Entry, Told, Units
 from leaderboard.verify import verify
@@ -150,6 +151,7 @@ def test_what_is_told_of_a_row(asked: dict[str, Units]) -> None:
     assert row.reproduce == "fuselip-bench run --model hf:someone/1"
     assert row.throughput["machine"]
     assert row.challenge is not None
+    assert tuple(row.challenge) == CHALLENGE
     assert row.skills[NAMES[0]]["angle"][0]["value"] == 10
 
 

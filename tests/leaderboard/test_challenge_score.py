@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -65,7 +66,7 @@ def test_an_honest_public_score_is_credible() -> None:
     store = InMemory(made()[1])
     outcome = settled(store, response_bytes(), public())
     assert outcome.credible
-    assert "is credible" in outcome.sentence
+    assert "no more than chance explains" in outcome.sentence
     assert outcome.gap is not None
     assert outcome.gap.low < 0 < outcome.gap.high
     assert [each.task for each in outcome.tasks] == list(made()[1].tasks)
@@ -230,6 +231,16 @@ def test_vectors_must_fit_the_questions() -> None:
         data = write_response(response, wrong)
         with pytest.raises(UserError, match="the response"):
             score(open_response(data, made()[1], KEY, SOON), made()[1])
+
+
+def test_an_encoder_without_a_fingerprint_may_be_another_one() -> None:
+    outcome = settled(InMemory(made()[1]), response_bytes(), public())
+    assert (outcome.credible, outcome.same_encoder) == (True, None)
+    assert "Fresh questions agree; the encoder declares no fingerprint" in outcome.sentence
+    told = changed(encoder=msgspec.structs.replace(answered()[0].encoder, fingerprint="a" * 64))
+    outcome = settled(InMemory(made()[1]), write_response(told), replace(public(), fingerprint="a" * 64))
+    assert (outcome.credible, outcome.same_encoder) == (True, True)
+    assert "The public score is credible." in outcome.sentence
 
 
 def test_another_encoder_cannot_answer() -> None:

@@ -240,5 +240,28 @@ def test_a_store_takes_it_without_a_server(tmp_path: Path) -> None:
         store.refuse(sent.id, [Fault("tgit/crop", "is wrong", "mend it")])
     found = status(sent.id, str(folder))
     assert (found.state, found.faults) == ("refused", (Fault("tgit/crop", "is wrong", "mend it"),))
-    with pytest.raises(UserError, match="no submission"):
+    with pytest.raises(UserError, match="no submission s-none; `fuselip-leaderboard submit`"):
         status("s-none", str(folder))
+
+
+def test_the_commands_on_a_store(tmp_path: Path) -> None:
+    pytest.importorskip("alembic")
+    from leaderboard.store import About, Store
+    from leaderboard.types import Badge
+
+    path, folder, run = make_bundle(tmp_path), tmp_path / "store", CliRunner()
+    with Store.open(folder):
+        pass
+    sent = run.invoke(submit_command, [str(path), "--to", str(folder)])
+    assert sent.exit_code == 0, sent.output
+    assert f"fuselip-leaderboard add {path} --store {folder}" in sent.output
+    at = ["--at", str(folder)]
+    told = run.invoke(status_command, [str(path), *at], standalone_mode=False)
+    assert (told.return_value, ": received\n" in told.output, "ask again" in told.output) == (0, True, True)
+    with Store.open(folder) as store:
+        (held,) = store.submissions()
+        assert store.claim(held.id) is not None
+        store.accept(held.id, {}, Badge.CONSISTENT, ["odd"], about=About({"name": "x"}))
+    for name in (held.id, held.sha256, str(path)):
+        told = run.invoke(status_command, [name, *at], standalone_mode=False)
+        assert (told.return_value, told.output) == (0, f"{held.id}: accepted, badge consistent\nflag: odd\n")

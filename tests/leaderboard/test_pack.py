@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from lb_bundles import make_metadata, make_run
+from lb_bundles import DIM, FUSION, make_metadata, make_run
 
 from benchmarks import predictions
+from fuselip.core.errors import UserError
 from fuselip.core.files import read_json, write_json
 from leaderboard import bundle
 from leaderboard.bundle import BundleError, Limits
 from leaderboard.metadata import is_link, parse
 from leaderboard.pack import pack
+from leaderboard.pack_command import command
 from leaderboard.redaction import differences, redact, redacted
+from leaderboard.template import template
 
 
 def about(folder: Path, **changes: Any) -> Path:
@@ -200,3 +204,32 @@ def test_redaction_of_paths_twice_is_redaction_once(parts: list[str]) -> None:
 def test_a_bundle_that_is_too_large_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Limits, "__init__", lambda self: object.__setattr__(self, "bytes", 1000))
     assert "more than the 1000" in refused(make_run(tmp_path / "run"), about(tmp_path), tmp_path / "my.zip")
+
+
+def test_without_metadata_a_template_says_what_the_run_recorded(tmp_path: Path) -> None:
+    run, about, out = make_run(tmp_path / "run"), tmp_path / "mine.json", tmp_path / "mine.zip"
+    call = CliRunner()
+    told = call.invoke(command, [str(run), "--out", str(out)])
+    assert "--metadata FILE is missing" in str(told.exception)
+    told = call.invoke(command, [str(run), "--metadata", str(about), "--out", str(out)])
+    assert isinstance(told.exception, UserError)
+    assert f"{about} was not there. It is written now" in str(told.exception)
+    assert 'organisation: such as "Example Lab"' in str(told.exception)
+    made = json.loads(about.read_text())
+    assert (made["name"], made["dimension"], made["fusion_policy"], made["licence"]) == ("Tuned", DIM, FUSION, "")
+    assert not out.exists()
+    with pytest.raises(BundleError) as caught:
+        pack(run, about, out)
+    empty = [name for name, value in made.items() if value in ("", None)]
+    assert [fault.what for fault in caught.value.faults] == ["is empty"] * len(empty)
+    about.write_text(json.dumps({**make_metadata(), **{name: made[name] for name in made if made[name]}}))
+    assert call.invoke(command, [str(run), "--metadata", str(about), "--out", str(out)]).exit_code == 0
+    told = call.invoke(command, [str(tmp_path / "none"), "--metadata", str(tmp_path / "x.json"), "--out", str(out)])
+    assert isinstance(told.exception, BundleError)
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_a_template_of_a_quantised_run_declares_it(tmp_path: Path) -> None:
+    summary = json.loads((make_run(tmp_path / "run", quantise="int8", truncate_dim=16) / "summary.json").read_text())
+    made = template(summary)
+    assert (made["dimension"], made["quantised"]) == (16, "int8")

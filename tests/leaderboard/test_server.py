@@ -183,7 +183,7 @@ def test_errors_have_one_shape(site: Site, method: str, path: str, status: int, 
 
 
 def test_a_defect_of_ours_tells_nothing(empty: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(empty.gate.__class__, "submission", lambda *_: 1 / 0)
+    monkeypatch.setattr(empty.store.__class__, "find", lambda *_: 1 / 0)
     assert is_error(empty.client.get(f"{API}/submissions/x"), 500, "defect")
 
 

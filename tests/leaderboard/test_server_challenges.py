@@ -107,3 +107,15 @@ def test_what_is_no_response(site: Site, owner: tuple[str, str]) -> None:
     for body in (b"", b"PK\x03\x04", json.dumps({"schema": 1}).encode()):
         reply = site.client.post(f"{made.headers['Location']}/response", content=body, headers=bearer(owner[0]))
         assert is_error(reply, 400, "invalid_response")
+
+
+def test_a_submission_tries_a_few_a_week(site: Site, owner: tuple[str, str]) -> None:
+    token, id_ = owner
+    made = hand_out(site, token)
+    for number in range(3):
+        about = {"names": [], "questions": 1, "created": "2026-01-01T00:00:00Z", "content": ""}
+        site.store.challenge_add(f"c-{number}", "1", about, "2999-01-01T00:00:00.000000+00:00")
+        site.store.challenge_settle(f"c-{number}", id_, {}, tries=99)
+    reply = respond(site, answered(made.content, id_), token)
+    assert is_error(reply, 409, "no_try_left")
+    assert "may be answered after 20" in reply.json()["error"]["message"]

@@ -23,7 +23,6 @@ from lb_bundles import make_bundle
 from lb_server import API, Site, alive, children, get, post, serving, until
 
 from leaderboard.server import worker
-from leaderboard.server.gateway import Gate
 from leaderboard.server.worker import Bounds, Place
 
 pytestmark = pytest.mark.slow
@@ -89,17 +88,16 @@ def test_memory_is_bounded_where_it_is_used(tmp_path: Path, answers: Path) -> No
 def test_a_released_submission_has_no_verdict_of_ours(tmp_path: Path, answers: Path) -> None:
     site = Site(tmp_path / "store", answers)
     id_ = site.submit(b"PK\x03\x04", site.token()).json()["id"]
-    gate = Gate(site.store)
-    gate.release(id_, "nobody holds it")
+    site.store.release(id_, "nobody holds it")
     assert site.store.submission(id_).attempts == 0
     assert site.store.claim() is not None
     assert site.store.claim() is None
-    gate.release(id_, "stopped", counts=False)
+    site.store.release(id_, "stopped", counts=False)
     again = site.store.claim()
     assert again is not None
     assert again.attempts == 1
     worker.judge(Place(str(site.folder), answers), id_)
-    gate.release(id_, "too late")
+    site.store.release(id_, "too late")
     assert site.store.submission(id_).state == "refused"
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from fuselip.core.errors import UsageError, UserError
-from leaderboard.store import Store
+from leaderboard.store import Store, Submission
 from leaderboard.store.backup import backup
 from leaderboard.store.database import locate
 from leaderboard.store.dump import export, restore
@@ -87,12 +90,56 @@ def test_what_a_state_does_not_allow_is_refused(store: Store, tmp_path: Path) ->
     with pytest.raises(UserError, match="no submission"):
         store.submission("s-none")
     with pytest.raises(UserError, match="used before"):
-        store.challenge_use("c-used", ids["second"])
+        store.challenge_settle("c-used", ids["second"], {})
     store.challenge_add("c-late", "1", [], "2001-01-01T00:00:00.000000+00:00")
     with pytest.raises(UserError, match="expired"):
-        store.challenge_use("c-late", ids["second"])
-    with pytest.raises(UserError, match="not used"):
-        store.challenge_score("c-late", {})
+        store.challenge_settle("c-late", ids["second"], {})
+    with pytest.raises(UserError, match="no accepted submission"):
+        store.challenge_settle("c-open", ids["withdrawn"], {})
+    assert (store.find("s-none"), store.find("é"), store.find("x" * 65)) == (None, None, None)
+
+
+def test_a_submission_may_try_a_few_challenges_a_week(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from leaderboard.store import challenges
+
+    first, second = accept(store, tmp_path, 1), accept(store, tmp_path, 2)
+    for number in range(5):
+        store.challenge_add(f"c-{number}", "1", [], "2999-01-01T00:00:00.000000+00:00")
+    for number in range(3):
+        store.challenge_tries(first.id)
+        store.challenge_settle(f"c-{number}", first.id, {"try": number}, award=number == 1)
+    assert store.submission(first.id).badge == "challenged"
+    told = [event.detail["try"] for event in store.events() if event.action == "challenge scored"]
+    assert told == [1, 2, 3]
+    for again in (lambda: store.challenge_tries(first.id), lambda: store.challenge_settle("c-3", first.id, {})):
+        with pytest.raises(UserError, match=r"3 challenges within 7 days.*may be answered after 20\d\d-"):
+            again()
+    assert store.challenge("c-3").state == "open"
+    store.challenge_settle("c-3", second.id, {})
+    store.challenge_settle("c-4", first.id, {}, tries=4)
+    monkeypatch.setattr(challenges, "SPAN", timedelta(0))
+    store.challenge_tries(first.id)
+
+
+def test_what_a_killed_process_held_waits_again_at_once(where: str, store: Store, tmp_path: Path) -> None:
+    ids = [put(store, tmp_path, bytes([number])).id for number in range(3)]
+    assert store.claim(ids[0]) is not None
+    here = str(Path(__file__).parents[2])
+    code = f"import sys; sys.path.insert(0, {here!r}); from leaderboard.store import Store\n"
+    code += f"assert Store.open({where!r}).claim({ids[1]!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    with store.writing() as session:
+        other = session.get_one(Submission, ids[2])
+        other.state, other.leased = "verifying", "2999-01-01T00:00:00.000000+00:00"
+    store.journal("worker elsewhere:1:1", "claimed", ids[2])
+    assert store.orphans() == 1  # neither ours, which lives, nor another machine's
+    assert [store.submission(id).state for id in ids] == ["verifying", "received", "verifying"]
+    assert store.orphans() == 0
+    taken = store.claim()
+    assert taken is not None
+    assert (taken.id, taken.attempts) == (ids[1], 2)
 
 
 def test_the_same_bytes_are_one_submission(store: Store, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = [{root!r}, {here!r}]
 import sqlalchemy
+import sqlalchemy.engine.default
 from sqlalchemy import Engine, event
 from leaderboard.store import Store
 from leaderboard.store.database import Database
@@ -41,6 +42,13 @@ def at_statement(number):
         if seen[0] == number:
             die()
 
+def after_commit():
+    whole = sqlalchemy.engine.default.DefaultDialect.do_commit
+    def commit(self, connection):
+        whole(self, connection)
+        die()
+    sqlalchemy.engine.default.DefaultDialect.do_commit = commit
+
 where, point, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 {code}
 print("finished")
@@ -55,6 +63,8 @@ elif point == "synced":
     s.fsync_folder = die
 elif point == "commit":
     event.listen(Engine, "commit", die)
+elif point == "committed":
+    after_commit()
 else:
     at_statement(int(point))
 store.receive(folder / "upload")
@@ -64,10 +74,12 @@ ACCEPT = """
 from lb_store import accept, about, fingerprint, scored, TASKS
 from leaderboard.types import Badge
 store = Store.open(where)
+id = (store.claim(seconds=0) or store.submissions("verifying")[0]).id
 if point == "commit":
     event.listen(Engine, "commit", die)
-id = store.claim(seconds=0).id if point != "commit" else store.submissions("verifying")[0].id
-if point != "commit":
+elif point == "committed":
+    after_commit()
+else:
     at_statement(int(point))
 store.accept(id, {task: scored(task, 5) for task in TASKS}, Badge.CONSISTENT, about=about(), prints=fingerprint(5))
 """
@@ -78,9 +90,23 @@ store = Store.at(where)
 to, at = point.split(":")
 if at == "commit":
     event.listen(Engine, "commit", die)
+elif at == "committed":
+    after_commit()
 else:
     at_statement(int(at))
 migrate(store.engine, to)
+"""
+
+SETTLE = """
+store = Store.open(where)
+id = store.submissions("accepted")[0].id
+if point == "commit":
+    event.listen(Engine, "commit", die)
+elif point == "committed":
+    after_commit()
+else:
+    at_statement(int(point))
+store.challenge_settle("c-1", id, {"gap": 0.0}, award=True)
 """
 
 EXPORT = """
@@ -127,14 +153,15 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", ["replace", "synced", "1", "2", "3", "commit"])
+@pytest.mark.parametrize("point", ["replace", "synced", "1", "2", "3", "commit", "committed"])
 def test_receiving(where: str, tmp_path: Path, point: str) -> None:
     with Store.open(where) as store:
         kept = put(store, tmp_path, b"before").id
     (tmp_path / "upload").write_bytes(b"content" * 1000)
     _killed(RECEIVE, where, point, tmp_path)
     with Store.open(where) as store:
-        assert [found.id for found in store.submissions()] == [kept]
+        assert len(store.submissions()) == 1 + (point == "committed")
+        assert store.submissions()[0].id == kept
         store.verify_journal()
         again = store.receive(tmp_path / "upload")
         assert store.bundle_path(again.sha256).read_bytes() == b"content" * 1000
@@ -150,16 +177,18 @@ def test_receiving(where: str, tmp_path: Path, point: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", ["2", "4", "6", "9", "commit"])
+@pytest.mark.parametrize("point", ["2", "4", "6", "9", "commit", "committed"])
 def test_accepting(where: str, tmp_path: Path, point: str) -> None:
     with Store.open(where) as store:
         id = put(store, tmp_path, b"one").id
-        if point == "commit":
-            store.claim(seconds=0)
     _killed(ACCEPT, where, point, tmp_path)
     with Store.open(where) as store:
-        assert (store.submission(id).state, store.rows(), store.units()) == ("verifying", [], {})
         store.verify_journal()
+        if point == "committed":
+            assert [(row.id, len(row.scores)) for row in store.rows()] == [(id, len(TASKS))]
+            assert store.claim() is None
+            return
+        assert (store.submission(id).state, store.rows(), store.units()) == ("verifying", [], {})
         taken = store.claim()
         assert taken is not None
         assert (taken.id, taken.attempts) == (id, 2)
@@ -173,7 +202,7 @@ def test_accepting(where: str, tmp_path: Path, point: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["0001", "0002"])
-@pytest.mark.parametrize("point", ["4", "6", "8", "10", "commit"])
+@pytest.mark.parametrize("point", ["4", "6", "8", "10", "commit", "committed"])
 def test_migrating(where: str, tmp_path: Path, direction: str, point: str) -> None:
     with Store.open(where) as store:
         fill(store, tmp_path)
@@ -183,13 +212,33 @@ def test_migrating(where: str, tmp_path: Path, direction: str, point: str) -> No
     _killed(MIGRATE, where, f"{direction}:{point}", tmp_path)
     with Store.at(where) as store:
         with store.snapshot() as connection:
-            assert current(connection) == ("0002" if direction == "0001" else "0001")
-        assert len(store.events()) == len(before)
+            done = {"0001": "0002", "0002": "0001"}[direction] != current(connection)
+        assert (done, len(store.events())) == (point == "committed", len(before) + (point == "committed"))
         assert migrate(store.engine, direction)[1] == direction
         migrate(store.engine)
     with Store.open(where) as store:
         assert len(store.rows()) == 2
         store.verify_journal()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["3", "5", "7", "9", "commit", "committed"])
+def test_settling_a_challenge(where: str, tmp_path: Path, point: str) -> None:
+    """The use, the score and the badge: all of them, or none, and then the same answer counts when it comes again."""
+    with Store.open(where) as store:
+        id = accept(store, tmp_path, 1).id
+        store.challenge_add("c-1", "1", [], "2999-01-01T00:00:00.000000+00:00")
+    _killed(SETTLE, where, point, tmp_path)
+    with Store.open(where) as store:
+        store.verify_journal()
+        done = point == "committed"
+        assert store.challenge("c-1").state == ("scored" if done else "open")
+        if not done:
+            assert store.submission(id).badge == "consistent"
+            store.challenge_settle("c-1", id, {"gap": 0.0}, award=True)
+        assert (store.submission(id).badge, store.challenge("c-1").used_by) == ("challenged", id)
+        actions = [event.action for event in store.events()]
+        assert (actions.count("challenge scored"), actions.count("awarded")) == (1, 1)
 
 
 @pytest.mark.slow

@@ -74,6 +74,12 @@ def test_the_commands(tmp_path: Path) -> None:
     assert "submit, read" in listed
     assert key.split("_", 2)[2] not in listed
     assert "revoked" in CliRunner().invoke(command, ["revoke", *where, id]).output
+    file = tmp_path / "token"
+    told = CliRunner().invoke(command, ["create", *where, "--out", str(file)])
+    assert (told.exit_code, told.stdout, file.stat().st_mode & 0o777) == (0, "", 0o600)
+    with Store.open(tmp_path / "store") as store:
+        assert store.token_check(file.read_text().strip(), "submit").id in told.stderr
+    assert CliRunner().invoke(command, ["create", *where, "--out", str(file)]).exit_code != 0
     assert '"revoked": "2' in CliRunner().invoke(command, ["list", *where, "--json"]).output
     with Store.open(tmp_path / "store") as store:
         assert _reason(store, key, "read") == "revoked"
