@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import re
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -175,7 +176,9 @@ def read_zip(data: bytes, caps: Caps, what: str) -> dict[str, bytes]:
             if len({info.filename for info in infos}) != len(infos) or sum(i.file_size for i in infos) > len(data):
                 raise UserError(f"{what} holds a member twice, or members that overlap; get it again")
             return {info.filename: archive.read(info) for info in infos}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, UnicodeDecodeError) as error:
+    except UserError:
+        raise
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError, OverflowError, struct.error) as error:
         raise UserError(f"{what} is not a whole zip file ({str(error)[:120]}); get it again") from error
 
 
