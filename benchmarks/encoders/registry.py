@@ -37,6 +37,10 @@ BUILTIN: dict[str, Builtin] = {
     "fuselip-ti": Builtin("fuselip.model.encoder:load", "FuseLIP, tiny: runs and trains on a CPU", ("fuselip-ti",)),
     "siglip-ti-sf": Builtin("fuselip.model.encoder:load", "late fusion, tiny: towers added", ("siglip-ti-sf",)),
     "siglip-ti-mlf": Builtin("fuselip.model.encoder:load", "late fusion, tiny: MagicLens head", ("siglip-ti-mlf",)),
+    "toklip-s": Builtin("fuselip.model.toklip_encoder:load", "TokLIP S, 256 pixels: towers added", ("toklip-s",)),
+    "toklip-l": Builtin("fuselip.model.toklip_encoder:load", "TokLIP L, 384 pixels: towers added", ("toklip-l",)),
+    "toklip-xl": Builtin("fuselip.model.toklip_encoder:load", "TokLIP XL, 512 pixels: towers added", ("toklip-xl",)),
+    "toklip-ti": Builtin("fuselip.model.toklip_encoder:load", "TokLIP, tiny: its structure on a CPU", ("toklip-ti",)),
     "random": Builtin("benchmarks.encoders.baselines:Random", "control: a random vector for each input"),
     "constant": Builtin("benchmarks.encoders.baselines:Constant", "control: the same vector for every input"),
 }

@@ -28,7 +28,16 @@ def info(what: str | None, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     for key, value in found.items():
-        click.echo(f"{key + ':':16} {f'{value:,}' if isinstance(value, int) else value}")
+        parts = value if isinstance(value, dict) else {"": value}
+        for part, each in parts.items():
+            click.echo(f"{f'{key} {part}'.strip() + ':':18} {f'{each:,}' if isinstance(each, int) else each}")
+
+
+def _published(model: Any) -> str:
+    known = [f"{name} ({repo})" for name, repo in model.published.items()]
+    if model.official is not None:
+        known.append(f"official ({model.official.repo}/{model.official.file}; {model.official.licence})")
+    return ", ".join(known) or "none"
 
 
 def describe(what: str) -> dict[str, Any]:
@@ -36,6 +45,8 @@ def describe(what: str) -> dict[str, Any]:
     from fuselip.core.files import sha256_file
     from fuselip.model.checkpoints import blank, load_model, read_config, weights_file
     from fuselip.model.models import MODELS, model_of
+    from fuselip.model.toklip import counted
+    from fuselip.model.toklip_config import TokLIPConfig
     from fuselip.model.weights import bundled_file
 
     folder = Path(what).expanduser()
@@ -51,15 +62,18 @@ def describe(what: str) -> dict[str, Any]:
         if (bundled := bundled_file(what)) is not None:
             stored = {"bundled": bundled.name, "bytes": bundled.stat().st_size, "sha256": sha256_file(bundled)}
         model = blank(config)
-        stored["published"] = ", ".join(f"{name} ({repo})" for name, repo in model_of(what).published.items()) or "none"
+        stored["published"] = _published(model_of(what))
     parameters = list(model.parameters())
+    numbers: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in parameters)}
+    if isinstance(config, TokLIPConfig):
+        numbers = counted(config)
     return {
         "architecture": config.architecture,
         "embedding width": config.dim,
         "context": config.context_length,
         "image side": config.image_side,
         "padding": config.padding,
-        "parameters": sum(parameter.numel() for parameter in parameters),
+        **numbers,
         "trained": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         **stored,
     }

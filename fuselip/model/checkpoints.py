@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
@@ -18,8 +19,10 @@ from fuselip.core.files import read_json, write_bytes, write_json
 from fuselip.model.configs import Config, FuseLIPConfig, LateFusionConfig, config_from_json
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.late_fusion import LateFusion
+from fuselip.model.toklip import TokLIP
+from fuselip.model.toklip_config import TokLIPConfig
 
-Network = FuseLIP | LateFusion
+Network = FuseLIP | LateFusion | TokLIP
 
 CONFIG_FILE = "config.json"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first one found is read
@@ -55,15 +58,24 @@ def load_model(config: Config, path: Path) -> Network:
     state = read_state_dict(path)
     if isinstance(config, FuseLIPConfig):
         state = _without_specialities(config, state, path)
-    _check_shapes(model.state_dict(), state, path)
+    what, advice = f"the model its {CONFIG_FILE} describes", "Use the two files of one checkpoint together"
+    check_shapes(model.state_dict(), state, path, what, advice)
     fill(model, state)
     return model
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Float tensors by key, mapped from the file rather than copied where they are float32 already."""
+    with reading(path):
+        found = load_file(path) if path.suffix == ".safetensors" else load_pytorch(path)
+    return as_tensors(found, path)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What is raised for a file that holds pickled objects, or is damaged, as a UserError that names it."""
     try:
-        found = load_file(path) if path.suffix == ".safetensors" else _load_pytorch(path)
+        yield
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} holds pickled objects and was refused: reading them could run any code. Nothing was run. "
@@ -74,6 +86,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"{path} is damaged, cut short or no checkpoint ({reason}); download or copy it again"
         ) from error
+
+
+def as_tensors(found: Any, path: Path) -> dict[str, Tensor]:
+    """A table of tensors by key as float32. Raises UserError for anything else."""
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise UserError(f"{path} is not a plain table of tensors; save the model's state_dict alone")
     for key, tensor in found.items():
@@ -94,9 +110,13 @@ def save_model(model: Network, folder: Path) -> None:
 def blank(config: FuseLIPConfig) -> FuseLIP: ...
 @overload
 def blank(config: LateFusionConfig) -> LateFusion: ...
+@overload
+def blank(config: TokLIPConfig) -> TokLIP: ...
 def blank(config: Config) -> Network:
     """The model without storage: shapes and names only, for `fill`."""
     with torch.device("meta"):
+        if isinstance(config, TokLIPConfig):
+            return TokLIP(config)
         return FuseLIP(config) if isinstance(config, FuseLIPConfig) else LateFusion(config)
 
 
@@ -125,12 +145,14 @@ def _without_specialities(config: FuseLIPConfig, state: Mapping[str, Tensor], pa
     return state
 
 
-def _load_pytorch(path: Path) -> Any:
+def load_pytorch(path: Path) -> Any:
+    """What torch.save wrote, read without running any of it."""
     mapped = zipfile.is_zipfile(path)  # files from before torch 1.6 cannot be mapped
     return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
-def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
+def check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, what: str, advice: str) -> None:
+    """Raises UserError that names the tensors missing, unexpected or of another shape than `what` has them."""
     problems = {
         "missing": [key for key in wanted if key not in found],
         "unexpected": [key for key in found if key not in wanted],
@@ -146,7 +168,4 @@ def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], pat
         if keys
     )
     if told:
-        raise UserError(
-            f"{path} does not fit the model its {CONFIG_FILE} describes. Tensors: {told}. "
-            "Use the two files of one checkpoint together"
-        )
+        raise UserError(f"{path} does not fit {what}. Tensors: {told}. {advice}")

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from fuselip.core.errors import UserError
+from fuselip.core.errors import UsageError, UserError
+from fuselip.model.config_reading import choice, number, require
+from fuselip.model.image_variants import ImageFeatures, ImageVariant, image_variants, misfit, vector_dim
 from fuselip.model.sizes import (
     CONTEXT_LENGTH,
-    GRIDS,
     IMAGE_SIZE,
     MAX_CONTEXT_LENGTH,
     MLP_RATIO,
     PAD,
     TEXTS,
-    TITOKS,
     TOWERS,
     TRANSFORMERS,
-    GridVariant,
     TextLayout,
-    TiTokVariant,
     Towers,
     TransformerSize,
 )
+from fuselip.model.toklip_config import MODEL_NAME as TOKLIP_NAME
+from fuselip.model.toklip_config import TokLIPConfig
 
 Padding = Literal["length", "id"]
 Fusion = Literal["add", "magiclens"]
@@ -60,6 +60,10 @@ class FuseLIPConfig(_Text):
     `padding`: what counts as padding in attention. "length": the positions after a sequence's end (our models).
     "id": every position with id 0, as the official checkpoints were trained; a text such as "!$" holds that id
     inside, and those positions are then not attended to.
+    `image_features`: what stands for a part of a picture: the embedding of its id, its vector from the image tokenizer
+    through a projection, or their sum. `image_tokens`: codes of a picture where less than the tokenizer gives (0: all);
+    the first ones, of a tokenizer that was trained to have its tail dropped.
+    Raises UsageError for features or a number of tokens that the image tokenizer does not give.
     """
 
     transformer: str
@@ -69,15 +73,21 @@ class FuseLIPConfig(_Text):
     mlm_probability: float = 0.1
     padding: Padding = "length"
     text_tokenizer: str = "clip"
+    image_features: ImageFeatures = "ids"
+    image_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if wrong := misfit(self.image_tokenizer, self.image_features, self.image_tokens):
+            raise UsageError(wrong)
 
     @property
     def size(self) -> TransformerSize:
         return TRANSFORMERS[self.transformer]
 
     @property
-    def variant(self) -> TiTokVariant | GridVariant:
+    def variant(self) -> ImageVariant:
         """The image tokenizer's shape."""
-        return TITOKS.get(self.image_tokenizer) or GRIDS[self.image_tokenizer]
+        return image_variants()[self.image_tokenizer]
 
     @property
     def image_side(self) -> int:
@@ -87,7 +97,17 @@ class FuseLIPConfig(_Text):
     @property
     def num_image_tokens(self) -> int:
         """Codes of one picture."""
-        return self.variant.num_latents
+        return self.image_tokens or self.variant.num_latents
+
+    @property
+    def vector_dim(self) -> int:
+        """Channels of the vectors that the model reads; 0 where it reads ids alone."""
+        return 0 if self.image_features == "ids" else vector_dim(self.variant)
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether the image tokenizer has a codebook, so that hidden parts of a picture can be guessed."""
+        return self.num_codes > 1
 
     @property
     def num_codes(self) -> int:
@@ -103,7 +123,9 @@ class FuseLIPConfig(_Text):
     def architecture(self) -> str:
         """What a checkpoint must agree in to be this model, in words."""
         text = "" if self.text_tokenizer == "clip" else f" and text tokenizer {self.text_tokenizer!r}"
-        return f"transformer {self.transformer!r} with image tokenizer {self.image_tokenizer!r}{text}"
+        features = "" if self.image_features == "ids" else f", image features {self.image_features!r}"
+        count = f", {self.image_tokens} image tokens" if self.image_tokens else ""
+        return f"transformer {self.transformer!r} with image tokenizer {self.image_tokenizer!r}{text}{features}{count}"
 
     @property
     def mask_id(self) -> int:
@@ -120,8 +142,8 @@ class FuseLIPConfig(_Text):
         return self.image_offset + self.num_codes
 
     def to_json(self) -> dict[str, Any]:
-        """As the official config.json; the keys "padding", "text_tokenizer" and "image_side" are ours, and are left out
-        where they say what theirs implies.
+        """As the official config.json; the keys "padding", "text_tokenizer", "image_side", "image_features" and
+        "image_tokens" are ours, and are left out where they say what theirs implies.
         """
         return {
             "model_name": _MODEL_NAME,
@@ -153,6 +175,10 @@ class FuseLIPConfig(_Text):
         ours: dict[str, Any] = {} if self.padding == "id" else {"padding": self.padding}
         if self.text_tokenizer != "clip":
             ours["text_tokenizer"] = self.text_tokenizer
+        if self.image_features != "ids":
+            ours["image_features"] = self.image_features
+        if self.image_tokens:
+            ours["image_tokens"] = self.image_tokens
         return ours if self.image_side == IMAGE_SIZE else ours | {"image_side": self.image_side}
 
     @classmethod
@@ -162,27 +188,43 @@ class FuseLIPConfig(_Text):
             found = value.get("model_name") if isinstance(value, dict) else type(value).__name__
             raise UserError(
                 f"{where} is not the configuration of a model of ours: model_name is {found!r}, and neither "
-                f"{_MODEL_NAME!r} (FuseLIP) nor {_LATE_NAME!r} (a late-fusion baseline)"
+                f"{_MODEL_NAME!r} (FuseLIP) nor {_LATE_NAME!r} (a late-fusion baseline) nor {TOKLIP_NAME!r}"
             )
-        _require(value, {"mask_pad": True, "use_eoi": False}, where)
-        transformer = _choice(value, "transformer_size", {name: name for name in TRANSFORMERS}, where)
-        tokenizer = _choice(value, "image_tokenizer", _image_tokenizers(), where)
-        text_tokenizer = _choice({"text_tokenizer": "clip", **value}, "text_tokenizer", _TEXTS, where)
-        padding = _choice({"padding": "id"} | value, "padding", _PADDINGS, where)
-        shape = cls(transformer, tokenizer)
-        context_length = int(_number(value, "context_length", shape.num_image_tokens + 2, MAX_CONTEXT_LENGTH, where))
-        mlm_probability = float(_number(value, "mlm_probability", 0, 1, where))
+        require(value, {"mask_pad": True, "use_eoi": False}, where)
+        transformer = choice(value, "transformer_size", {name: name for name in TRANSFORMERS}, where)
+        tokenizer = choice(value, "image_tokenizer", _image_tokenizers(), where)
+        text_tokenizer = choice({"text_tokenizer": "clip", **value}, "text_tokenizer", _TEXTS, where)
+        padding = choice({"padding": "id"} | value, "padding", _PADDINGS, where)
+        features = choice({"image_features": "ids"} | value, "image_features", _FEATURES, where)
+        variant = image_variants()[tokenizer]
+        count = int(number({"image_tokens": 0} | value, "image_tokens", 0, variant.num_latents, where))
+        taken = count or variant.num_latents
+        context_length = int(number(value, "context_length", taken + 2, MAX_CONTEXT_LENGTH, where))
+        mlm_probability = float(number(value, "mlm_probability", 0, 1, where))
         text = value.get("text_config")
         if not isinstance(text, dict | None):
             raise UserError(f"{where}: text_config is a {type(text).__name__}, not a table")
         # A re-saved official model says mlm_probability 0.0 and still has [MASK]: the vocabulary tells the truth.
-        with_mask = cls(transformer, tokenizer, context_length, True, mlm_probability, padding, text_tokenizer)  # type: ignore[arg-type]
+        try:
+            with_mask = cls(
+                transformer,
+                tokenizer,
+                context_length,
+                True,
+                mlm_probability,
+                padding,  # type: ignore[arg-type]
+                text_tokenizer,
+                features,  # type: ignore[arg-type]
+                count,
+            )
+        except UsageError as error:
+            raise UserError(f"{where}: {error}") from error
         mask_token = text.get("vocab_size") == with_mask.vocab_size if text else mlm_probability > 0
         config = replace(with_mask, mask_token=mask_token)
-        _require({"image_side": config.image_side} | value, {"image_side": config.image_side}, where)
+        require({"image_side": config.image_side} | value, {"image_side": config.image_side}, where)
         if text:
             expected = config.to_json()["text_config"]
-            _require(text, {key: expected[key] for key in text if key in expected}, f"{where}, text_config")
+            require(text, {key: expected[key] for key in text if key in expected}, f"{where}, text_config")
         return config
 
 
@@ -247,49 +289,31 @@ class LateFusionConfig(_Text):
     @classmethod
     def from_json(cls, value: Mapping[str, Any], where: str = "config.json") -> LateFusionConfig:
         """Read what `to_json` writes. Raises UserError naming the key that is wrong."""
-        towers = _choice(value, "towers", {name: name for name in TOWERS}, where)
-        fusion = _choice(value, "fusion", {"add": "add", "magiclens": "magiclens"}, where)
-        padding = _choice(value, "padding", _PADDINGS, where)
-        context_length = int(_number(value, "context_length", 2, MAX_CONTEXT_LENGTH, where))
-        text = _choice({"text_tokenizer": "clip", **value}, "text_tokenizer", _TEXTS, where)
+        towers = choice(value, "towers", {name: name for name in TOWERS}, where)
+        fusion = choice(value, "fusion", {"add": "add", "magiclens": "magiclens"}, where)
+        padding = choice(value, "padding", _PADDINGS, where)
+        context_length = int(number(value, "context_length", 2, MAX_CONTEXT_LENGTH, where))
+        text = choice({"text_tokenizer": "clip", **value}, "text_tokenizer", _TEXTS, where)
         return cls(towers, fusion, padding, context_length, text)  # type: ignore[arg-type]
 
 
 _MODEL_NAME, _LATE_NAME = "fuse-clip-titok", "fuselip-late-fusion"
 _PADDINGS = {"id": "id", "length": "length"}
+_FEATURES = {name: name for name in get_args(ImageFeatures)}
 _TEXTS = {name: name for name in TEXTS}
 
-Config = FuseLIPConfig | LateFusionConfig
+Config = FuseLIPConfig | LateFusionConfig | TokLIPConfig
 
 
 def config_from_json(value: Any, where: str = "config.json") -> Config:
-    """The configuration that a config.json holds, of either kind. Raises UserError naming the key that is wrong."""
+    """The configuration that a config.json holds, of any kind. Raises UserError naming the key that is wrong."""
     if isinstance(value, dict) and value.get("model_name") == _LATE_NAME:
         return LateFusionConfig.from_json(value, where)
+    if isinstance(value, dict) and value.get("model_name") == TOKLIP_NAME:
+        return TokLIPConfig.from_json(value, where)
     return FuseLIPConfig.from_json(value, where)
 
 
 def _image_tokenizers() -> dict[str, str]:
     """Our name of each image tokenizer by the one it has in a config.json."""
-    titoks = {variant.repo: name for name, variant in TITOKS.items()}
-    return titoks | {variant.repo: name for name, variant in GRIDS.items()}
-
-
-def _choice(value: Mapping[str, Any], key: str, allowed: Mapping[str, str], where: str) -> str:
-    found = value.get(key)
-    if not isinstance(found, str) or found not in allowed:
-        raise UserError(f"{where}: {key} is {found!r}; known: {', '.join(allowed)}")
-    return allowed[found]
-
-
-def _number(value: Mapping[str, Any], key: str, low: int, high: int, where: str) -> float:
-    found = value.get(key)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not low <= found <= high:
-        raise UserError(f"{where}: {key} is {found!r}; it must be a number from {low} to {high}")
-    return found
-
-
-def _require(value: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> None:
-    for key, wanted in expected.items():
-        if value.get(key) != wanted:
-            raise UserError(f"{where}: {key} is {value.get(key)!r}, and this model needs {wanted!r}")
+    return {variant.repo: name for name, variant in image_variants().items()}

@@ -20,6 +20,8 @@ from fuselip.model.fuselip import FuseLIP
 from fuselip.model.late_fusion import LateFusion
 from fuselip.model.late_fusion_encoder import LateFusionEncoder
 from fuselip.model.tokens import by_length, join, pad
+from fuselip.model.toklip import TokLIP
+from fuselip.model.toklip_encoder import of as toklip_of
 from fuselip.model.weights import load_weights
 
 
@@ -58,6 +60,8 @@ def load(
             compile=compile,
             append_empty_text=append_empty_text,
         )
+    if isinstance(model, TokLIP):
+        return toklip_of(name, model, record, device=chosen, precision=precision, compile=compile, offline=offline)
     if not append_empty_text:
         raise UsageError(f"append_empty_text is for late fusion; {name} has one transformer for both: leave it out")
     return FuseLIPEncoder(name, model, record, device=chosen, precision=precision, compile=compile, reread=read)
@@ -85,19 +89,20 @@ class FuseLIPEncoder(ModelEncoder):
         self._reread = reread
 
     def _encode(self, batch: PreparedBatch) -> np.ndarray:
-        image_ids = self._image_ids(batch.pixels)
+        image_ids, image_vectors = self._image_tokens(batch.pixels)
         sequences = [
             self._join([] if row is None else image_ids[row], text)
             for row, text in zip(batch.image_rows, batch.text_ids, strict=True)
         ]
         vectors = np.empty((len(sequences), self.model.config.dim), np.float32)
         for chunk in by_length(sequences, TOKENS_PER_PASS[self.device.type]):
-            vectors[chunk] = self._embed([sequences[index] for index in chunk])
+            rows = [batch.image_rows[index] for index in chunk]
+            vectors[chunk] = self._embed([sequences[index] for index in chunk], _rows(image_vectors, rows))
         return vectors
 
     def tokenize_image(self, image: Any) -> list[int]:
         """The token ids of one image (an ImageRef, PIL image or pathlib.Path), as they stand in the sequence."""
-        return self._image_ids(images.rgb_pixels(as_image(image), self.side)[None])[0]
+        return self._image_tokens(images.rgb_pixels(as_image(image), self.side)[None])[0][0]
 
     def sequence(self, value: Any) -> list[int]:
         """The ids the transformer sees for one input: image ids, then text, cut to the context, up to the EOT."""
@@ -115,7 +120,7 @@ class FuseLIPEncoder(ModelEncoder):
         pixels = np.stack([images.rgb_pixels(ref, self.side) for ref in refs])
         changed = np.zeros((len(refs), self.model.config.num_image_tokens), bool)
         if self.precision != "fp32":
-            here = np.array(self._image_ids(pixels))
+            here = np.array(self._image_tokens(pixels)[0])
             reference, weights = self._reread()
             assert isinstance(reference, FuseLIP)
             exact = FuseLIPEncoder(
@@ -127,7 +132,7 @@ class FuseLIPEncoder(ModelEncoder):
                 compile=False,
                 reread=self._reread,
             )
-            changed = here != np.array(exact._image_ids(pixels))
+            changed = here != np.array(exact._image_tokens(pixels)[0])
         return {
             "precision": self.precision,
             "images": len(refs),
@@ -140,15 +145,24 @@ class FuseLIPEncoder(ModelEncoder):
         return join(image_ids, text_ids, self.model.config.context_length, self.model.config.eot_id)
 
     @torch.inference_mode()
-    def _image_ids(self, pixels: np.ndarray) -> list[list[int]]:
-        """Token ids of uint8 pixels [M, S, S, 3]."""
+    def _image_tokens(self, pixels: np.ndarray) -> tuple[list[list[int]], Tensor | None]:
+        """Token ids of uint8 pixels [M, S, S, 3], and vectors [M, K, C] on the device where the model reads them."""
         ids: list[list[int]] = []
+        vectors: list[Tensor] = []
         for part in self._passes(pixels):
-            ids += self.model.image_ids(part).tolist()
-        return ids
+            tokens = self.model.image_tokens(part)
+            ids += (tokens.ids + self.model.config.image_offset).tolist()
+            if tokens.vectors is not None:
+                vectors.append(tokens.vectors)
+        return ids, torch.cat(vectors) if vectors else None
 
     @torch.inference_mode()
-    def _embed(self, sequences: Sequence[Sequence[int]]) -> np.ndarray:
+    def _embed(self, sequences: Sequence[Sequence[int]], image_vectors: Tensor | None) -> np.ndarray:
         ids, lengths = (tensor.to(self.device) for tensor in pad(sequences))
-        vectors: Tensor = F.normalize(self.model.embed(ids, lengths).float(), dim=-1)
+        vectors: Tensor = F.normalize(self.model.embed(ids, lengths, image_vectors).float(), dim=-1)
         return vectors.cpu().numpy()
+
+
+def _rows(table: Tensor | None, rows: Sequence[int | None]) -> Tensor | None:
+    """Rows of a table on its device, any row for None; no table where there is none."""
+    return None if table is None else table[torch.tensor([row or 0 for row in rows], device=table.device)]

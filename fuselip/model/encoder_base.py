@@ -17,10 +17,10 @@ from fuselip.core import images
 from fuselip.core.encoder import EncoderInfo, Limits, Role, Weights
 from fuselip.core.errors import UsageError, UserError
 from fuselip.core.plugins import did_you_mean
-from fuselip.core.types import Input, Scalar, content_hash
+from fuselip.core.types import ImageRef, Input, Scalar, content_hash
 from fuselip.model.checkpoints import Network
 from fuselip.model.pretrained import Pretrained
-from fuselip.model.text_tokenizers import text_tokenizer_of
+from fuselip.model.text_tokenizers import TextIds, text_tokenizer_of
 from fuselip.model.transformer import compile_blocks, lower_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -56,6 +56,7 @@ class ModelEncoder(Pretrained, ABC):
         precision: str,
         compile: bool,
         settings: Mapping[str, Scalar | None] | None = None,
+        text: TextIds | None = None,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         lower_precision(self.model, PRECISIONS[precision])
@@ -65,7 +66,7 @@ class ModelEncoder(Pretrained, ABC):
         if compile:
             compile_blocks(self.model)
         self.side = model.config.image_side
-        self._text = text_tokenizer_of(model.config)
+        self._text = text or text_tokenizer_of(model.config)
         self.device = device
         self.precision = precision
         self.limits = Limits(texts=512)
@@ -91,7 +92,7 @@ class ModelEncoder(Pretrained, ABC):
         for item in parsed:
             if item.image is not None and item.image.key not in rows:
                 rows[item.image.key] = len(pixels)
-                pixels.append(images.rgb_pixels(item.image, self.side))
+                pixels.append(self._square(item.image))
         return PreparedBatch(
             np.stack(pixels) if pixels else np.empty((0, self.side, self.side, 3), np.uint8),
             [None if item.image is None else rows[item.image.key] for item in parsed],
@@ -101,6 +102,10 @@ class ModelEncoder(Pretrained, ABC):
     def tokenize_text(self, text: str) -> list[int]:
         """[SOT, ..., EOT], at most the context's length."""
         return self._text.encode(text, self.model.config.context_length)
+
+    def _square(self, image: ImageRef) -> np.ndarray:
+        """uint8 [S, S, 3] of one picture."""
+        return images.rgb_pixels(image, self.side)
 
     @abstractmethod
     def _encode(self, batch: PreparedBatch) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fuselip.model.bsq import BSQ
 from fuselip.model.fsq import FSQ
 from fuselip.model.sizes import GridVariant
 from fuselip.model.transformer import Linear, patches
@@ -27,7 +28,7 @@ class GridEncoder(nn.Module):
         self.blocks = nn.ModuleList(_Block(variant, mixes=mixes) for mixes in (False, True))
         self.norm = nn.LayerNorm(variant.width)
         self.project = Linear(variant.width, len(variant.levels))
-        self.quantize = FSQ(variant.levels)
+        self.quantize = FSQ(variant.levels) if variant.quantizer == "fsq" else BSQ(len(variant.levels))
 
     def encode_ids(self, pixels_BCHW: Tensor) -> Tensor:
         """Codes int64 [B, K] of float pixels [B, 3, S, S] in 0..1."""

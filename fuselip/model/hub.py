@@ -75,6 +75,20 @@ def download(repo: str, revision: str | None = None) -> Snapshot:
     )
 
 
+def cached_file(repo: str, name: str) -> Path | None:
+    """One file of a repository in the local hub cache; None where it is not. Never touches the network."""
+    found = try_to_load_from_cache(repo, name)
+    return Path(found) if isinstance(found, str) else None
+
+
+def download_file(repo: str, name: str) -> Path:
+    """One file of a repository, as far as the cache does not hold it. Raises UserError that says what the hub said."""
+    try:
+        return Path(hf_hub_download(repo, name))
+    except Exception as error:
+        raise _in_words(repo, None, error) from error
+
+
 def unreachable() -> str | None:
     """Why the hub cannot be reached, or None if it answers at all. Takes a few seconds at most.
 

@@ -21,26 +21,53 @@ from fuselip.model.checkpoints import CONFIG_FILE, WEIGHT_FILES, load_model, rea
 from fuselip.model.configs import Config, FuseLIPConfig
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.grid_tokenizer import GridTokenizer
-from fuselip.model.sizes import GRIDS
+from fuselip.model.image_variants import FeatureVariant, TokLIPVariant
+from fuselip.model.sizes import BSQ_GRIDS, GRIDS, GridVariant
 from fuselip.model.titok import TiTokEncoder
+from fuselip.model.toklip_config import TokLIPConfig
 
 DATA = Path(__file__).parent / "data"
 PREFIX = "image_tokenizer.model."
+TOKLIP_PREFIX = "visual.trunk.vq."
 
 
 def shipped_file(config: Config) -> Path | None:
-    """The package's trained weights (encoder and decoder) of this configuration's image tokenizer, if it has them."""
-    if not isinstance(config, FuseLIPConfig) or config.image_tokenizer not in GRIDS:
-        return None
-    path = DATA / f"{config.image_tokenizer}.safetensors"
-    return path if path.is_file() else None
+    """A file of the package with trained weights of this configuration's image tokenizer, if it has all of them."""
+    paths = [path for path, _, _ in _parts(config)]
+    return paths[-1] if paths and all(path.is_file() for path in paths) else None
 
 
 def shipped_tensors(config: Config) -> dict[str, Tensor]:
     """Those weights by the names that they have in a model; empty where there are none."""
-    path = shipped_file(config)
-    state = read_state_dict(path) if path else {}
-    return {PREFIX + key.removeprefix("encoder."): value for key, value in state.items() if key.startswith("encoder.")}
+    found: dict[str, Tensor] = {}
+    for path, there, here in _parts(config):
+        state = read_state_dict(path) if path.is_file() else {}
+        found |= {here + key.removeprefix(there): state[key] for key in state if key.startswith(there)}
+    return found
+
+
+def _parts(config: Config) -> list[tuple[Path, str, str]]:
+    """Which files of the package would make up its image tokenizer: (file, prefix in the file, prefix in a model)."""
+    if isinstance(config, TokLIPConfig):
+        name = next((name for name, variant in GRIDS.items() if variant == config.variant), None)
+        return [(DATA / f"{name}.safetensors", "encoder.", TOKLIP_PREFIX)] if name else []
+    if not isinstance(config, FuseLIPConfig):
+        return []
+    variant = config.variant
+    if isinstance(variant, GridVariant):
+        return [(_file(config.image_tokenizer), "encoder.", PREFIX)]
+    if isinstance(variant, TokLIPVariant):
+        grids = [name for name, grid in GRIDS.items() if grid == variant.codes]
+        codes = [(_file(name), "encoder.", f"{PREFIX}trunk.vq.") for name in grids]
+        return [*codes, (_file(config.image_tokenizer), "visual.", PREFIX)]
+    if isinstance(variant, FeatureVariant):
+        codes = [(_file(variant.codes), "encoder.", f"{PREFIX}codes.")] if variant.codes else []
+        return [*codes, (_file(variant.tower_of), "model.visual.", f"{PREFIX}tower.")]
+    return []
+
+
+def _file(name: str) -> Path:
+    return DATA / f"{name}.safetensors"
 
 
 def fill_by_seed(model: nn.Module, seed: int) -> None:
@@ -67,17 +94,17 @@ def load_tokenizer(where: str | Path) -> GridTokenizer | TiTokEncoder:
     Those of checkpoints with TiTok have no decoder. Raises UsageError for a name that is none of these, UserError for
     damaged files and for a checkpoint of ours, which holds the encoder alone.
     """
-    folder = Path(where)
-    if str(where) in GRIDS and (DATA / f"{where}.safetensors").is_file():
+    folder, grids = Path(where), GRIDS | BSQ_GRIDS
+    if str(where) in grids and (DATA / f"{where}.safetensors").is_file():
         return _read(str(where), DATA / f"{where}.safetensors")
     if not folder.is_dir():
-        shipped = [name for name in GRIDS if (DATA / f"{name}.safetensors").is_file()]
+        shipped = [name for name in grids if (DATA / f"{name}.safetensors").is_file()]
         raise UsageError(f"{where} is neither a tokenizer's folder nor in the package ({', '.join(shipped) or 'none'})")
     config = read_json(folder / CONFIG_FILE)
     if isinstance(config, dict) and "model_name" in config:
         return _of_checkpoint(folder)
     named = config.get("image_tokenizer") if isinstance(config, dict) else None
-    by_repo = {variant.repo: name for name, variant in GRIDS.items()}
+    by_repo = {variant.repo: name for name, variant in grids.items()}
     if named not in by_repo:
         raise UserError(
             f"{folder} holds the image tokenizer {named!r}, and not one of those trained here ({', '.join(by_repo)}); "
@@ -96,7 +123,7 @@ def _of_checkpoint(folder: Path) -> TiTokEncoder:
 
 
 def _read(name: str, path: Path) -> GridTokenizer:
-    model = GridTokenizer(GRIDS[name])
+    model = GridTokenizer((GRIDS | BSQ_GRIDS)[name])
     try:
         model.load_state_dict(read_state_dict(path))
     except RuntimeError as error:

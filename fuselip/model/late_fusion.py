@@ -69,11 +69,11 @@ class _Towers(nn.Module):
         super().__init__()
         self.logit_scale = nn.Parameter(torch.empty(()))
         self.logit_bias = nn.Parameter(torch.empty(()))
-        self.visual = _ImageTower(config.sizes)
+        self.visual = ImageTower(config.sizes)
         self.text = _TextTower(config)
 
 
-class _ImageTower(nn.Module):
+class ImageTower(nn.Module):
     """A vision transformer, read at its class token."""
 
     def __init__(self, towers: Towers) -> None:
@@ -89,12 +89,21 @@ class _ImageTower(nn.Module):
         self.ln_post = nn.LayerNorm(size.width)
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
+        """The projected class token [B, E]."""
+        return self.ln_post(self.transformer.row(self._embed(pixels_BCHW), 0)) @ self.proj
+
+    def patch_states(self, pixels_BCHW: Tensor) -> Tensor:
+        """The last states of the patches after the norm [B, P, D]: what the class token does not pool away."""
+        return self.ln_post(self.transformer(self._embed(pixels_BCHW))[:, 1:])
+
+    def _embed(self, pixels_BCHW: Tensor) -> Tensor:
+        """The states before the first block [B, 1 + P, D]."""
         assert pixels_BCHW.shape[1:] == (3, self.side, self.side), pixels_BCHW.shape
         mean, std = (pixels_BCHW.new_tensor(values)[:, None, None] for values in (MEAN, STD))
         patches_BPD = self.conv1(patches((pixels_BCHW - mean) / std, self.patch, self.patch))
         first_B1D = self.class_embedding.expand(len(patches_BPD), 1, -1)
-        x_BTD = self.ln_pre(torch.cat([first_B1D, patches_BPD], dim=1) + self.positional_embedding)
-        return self.ln_post(self.transformer.row(x_BTD, 0)) @ self.proj
+        x_BTD: Tensor = self.ln_pre(torch.cat([first_B1D, patches_BPD], dim=1) + self.positional_embedding)
+        return x_BTD
 
 
 class _TextTower(nn.Module):

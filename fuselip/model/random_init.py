@@ -26,11 +26,15 @@ from fuselip.model.fuselip import FuseLIP
 from fuselip.model.image_tokenizers import shipped_tensors
 from fuselip.model.late_fusion import LateFusion
 from fuselip.model.sizes import MLF_LAYERS, MLP_RATIO, TransformerSize
+from fuselip.model.toklip import TokLIP
+from fuselip.model.toklip_config import TokLIPConfig
 
 INIT_VERSION = 1
 LOGIT_SCALE, LOGIT_BIAS = math.log(10), -10.0
+PROJECTION = "image_projection.proj.weight"
 TABLE_STD = {"token_embedding.weight": 0.02, "positional_embedding": 0.01}
 BLOCK = 1 << 18
+_OPEN_CLIP = {"qkv.weight": "in_proj_weight", "attn.proj": "attn.out_proj", "fc1": "c_fc", "fc2": "c_proj"}
 TITOK_ATTENTION_GAIN = 2.5  # sharp enough that latent tokens look at different patches and so get different codes
 CODEBOOK_STD = 0.02  # small beside the latents, so that direction and not norm picks the code
 
@@ -47,6 +51,8 @@ class Draw:
 def random_model(config: FuseLIPConfig, seed: int) -> tuple[FuseLIP, str]: ...
 @overload
 def random_model(config: LateFusionConfig, seed: int) -> tuple[LateFusion, str]: ...
+@overload
+def random_model(config: TokLIPConfig, seed: int) -> tuple[TokLIP, str]: ...
 def random_model(config: Config, seed: int) -> tuple[Network, str]:
     """A model with the paper's initialisation, and the sha256 over names, shapes and values of its weights.
 
@@ -72,6 +78,8 @@ def draw_of(name: str, shape: tuple[int, ...], config: Config) -> Draw | None:
     """How a parameter is drawn; None where it is a constant."""
     if isinstance(config, FuseLIPConfig):
         return _fuselip_draw(name, shape, config)
+    if isinstance(config, TokLIPConfig):
+        return _toklip_draw(name, shape, config)
     return _late_fusion_draw(name, shape, config)
 
 
@@ -89,6 +97,8 @@ def _fuselip_draw(name: str, shape: tuple[int, ...], config: FuseLIPConfig) -> D
     if len(shape) < 2 or leaf.endswith("bias"):
         return None
     fan_in = math.prod(shape[1:])
+    if name == PROJECTION:  # as large as the token embeddings that it stands beside
+        return Draw(TABLE_STD["token_embedding.weight"] * fan_in**-0.5)
     if name.startswith("image_tokenizer.") and name.endswith("in_proj_weight"):
         return Draw(TITOK_ATTENTION_GAIN * fan_in**-0.5)
     return _block_draw(name, config.size) if name.startswith("transformer.") else Draw(fan_in**-0.5)
@@ -110,6 +120,22 @@ def _late_fusion_draw(name: str, shape: tuple[int, ...], config: LateFusionConfi
         size = config.sizes.text
         return _block_draw(name, size if tower == "text" else TransformerSize(size.width, size.heads, MLF_LAYERS))
     return _torch_draw(name, shape)
+
+
+def _toklip_draw(name: str, shape: tuple[int, ...], config: TokLIPConfig) -> Draw | None:
+    """Both towers: open_clip's for text, which their blocks have by other names. Tokenizer and heads: by fan in."""
+    part, _, rest = name.partition(".")
+    if part == "text" and rest in TABLE_STD:
+        return Draw(TABLE_STD[rest])
+    if name.endswith(("pos_embed", "quantize.embedding.weight")):
+        return Draw(CODEBOOK_STD)
+    if name.endswith("attn_pool.latent"):
+        return Draw(shape[-1] ** -0.5)
+    if ".blocks." in name or ".resblocks." in name:
+        for theirs, ours in _OPEN_CLIP.items():
+            name = name.replace(theirs, ours)
+        return _block_draw(name, config.size.tower)
+    return Draw(math.prod(shape[1:]) ** -0.5) if len(shape) > 1 else None
 
 
 def _block_draw(name: str, size: TransformerSize) -> Draw | None:

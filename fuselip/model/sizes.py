@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 IMAGE_SIZE = 256
 PATCH_SIZE = 16
@@ -15,6 +16,8 @@ PAD, SOT, EOT, MASK = 0, 49406, 49407, 49408
 NUM_TEXT_TOKENS = 49408
 CONTEXT_LENGTH = 180
 MAX_CONTEXT_LENGTH = 4096
+
+Quantizer = Literal["fsq", "bsq"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class TiTokVariant:
 
     `normalise`: latents and codes are L2-normalised before the nearest code is looked up.
     `legacy`: the latents are reshaped, not transposed, before the last projection (see `titok`).
+    `tail_drop`: trained so that the first codes of a picture alone do too (One-D-Piece, arXiv 2501.10064).
     """
 
     size: TransformerSize
@@ -42,13 +46,15 @@ class TiTokVariant:
     legacy: bool
     repo: str
     side: int = IMAGE_SIZE
+    tail_drop: bool = False
 
 
 @dataclass(frozen=True)
 class GridVariant:
     """One shape of our own tokenizer (`grid_tokenizer`): a code for each patch (height, width) of a square picture.
 
-    `levels`: those of finite scalar quantisation, a channel each. `repo` is its name in config.json.
+    `levels`: those of finite scalar quantisation, a channel each; with the quantizer "bsq" 2 a channel, of which there
+    are as many as bits. `repo` is its name in config.json.
     """
 
     patch: tuple[int, int]
@@ -57,6 +63,7 @@ class GridVariant:
     width: int = 128
     decoder_blocks: int = 3
     side: int = 64
+    quantizer: Quantizer = "fsq"
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -95,6 +102,18 @@ TITOKS: dict[str, TiTokVariant] = {
     "sl256": TiTokVariant(_TITOK_SMALL, 256, 8192, 64, False, False, _TITOK_REPO.format("sl256_vq8k")),
 }
 
+_TATITOK_REPO = "turkeyju/tokenizer_tatitok_{}_vq"
+TITOKS |= {  # TA-TiTok (arXiv 2501.07730): text is for its decoder alone, the encoder is TiTok's
+    f"ta-{name}": TiTokVariant(_TITOK_BASE, count, 8192, 64, False, False, _TATITOK_REPO.format(name))
+    for name, count in (("bl32", 32), ("bl64", 64), ("bl128", 128))
+}
+TITOKS |= {  # One-D-Piece: TiTok's legacy encoder with 256 codes, of which any number of the first may be taken
+    f"onedpiece-{name.lower()}": TiTokVariant(
+        size, 256, 4096, 12, True, True, f"turing-motors/One-D-Piece-{name}-256", tail_drop=True
+    )
+    for name, size in (("S", _TITOK_SMALL), ("B", _TITOK_BASE), ("L", _TITOK_LARGE))
+}
+
 _LEVELS = (5, 5, 5, 4, 4)  # 2000 codes
 
 GRIDS: dict[str, GridVariant] = {  # by the number of codes of a picture
@@ -102,6 +121,11 @@ GRIDS: dict[str, GridVariant] = {  # by the number of codes of a picture
     "grid64": GridVariant((8, 8), _LEVELS, "fuselip-grid64"),
     "grid128": GridVariant((8, 4), _LEVELS, "fuselip-grid128"),
     "grid256": GridVariant((4, 4), _LEVELS, "fuselip-grid256"),
+}
+BSQ_BITS = 11  # 2048 codes, next to the 2000 above
+BSQ_GRIDS: dict[str, GridVariant] = {  # the same shapes with binary spherical quantisation
+    f"{name}-bsq": replace(grid, levels=(2,) * BSQ_BITS, repo=f"{grid.repo}-bsq", quantizer="bsq")
+    for name, grid in GRIDS.items()
 }
 
 

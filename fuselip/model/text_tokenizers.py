@@ -1,4 +1,4 @@
-"""Which text tokenizer a configuration has: CLIP's, or our small one. Each is imported only where it is used."""
+"""Which text tokenizer a configuration has: CLIP's, our small one, TokLIP's. Each is imported where it is used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Protocol
 
 from fuselip.core.errors import UserError
 from fuselip.model.configs import Config
+from fuselip.model.toklip_config import TokLIPConfig
 
 
 class TextIds(Protocol):
@@ -20,6 +21,10 @@ class TextIds(Protocol):
 
 def text_tokenizer_of(config: Config) -> TextIds:
     """The text tokenizer of a configuration; one for all that share it. UserError where CLIP's lacks its package."""
+    if isinstance(config, TokLIPConfig):
+        from fuselip.model.toklip_text import text_of
+
+        return text_of(config)
     if config.text_tokenizer == "bytes":
         from fuselip.model.byte_bpe import byte_bpe
 

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from fuselip.model.linear import linear
 from fuselip.model.sizes import MLP_RATIO, PATCH_SIZE, TransformerSize
 
+LN_EPS = 1e-5
+
 
 class Linear(nn.Module):
     """Weight [O, I] and bias [O] of unset values: a checkpoint or `random_init` fills every model."""
@@ -87,23 +89,28 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear layers with an exact GELU between them."""
+    """Two linear layers with a GELU between them: the exact one, or its tanh form."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, hidden: int | None = None, *, tanh: bool = False) -> None:
         super().__init__()
-        self.c_fc = Linear(width, MLP_RATIO * width)
-        self.c_proj = Linear(MLP_RATIO * width, width)
+        hidden = hidden or MLP_RATIO * width
+        self.tanh = tanh
+        self.c_fc = Linear(width, hidden)
+        self.c_proj = Linear(hidden, width)
 
     def forward(self, x_BTD: Tensor, residual_BTD: Tensor) -> Tensor:
-        return self.c_proj(self.c_fc(x_BTD, gelu=True), residual=residual_BTD)
+        h_BTM = F.gelu(self.c_fc(x_BTD), approximate="tanh") if self.tanh else self.c_fc(x_BTD, gelu=True)
+        return self.c_proj(h_BTM, residual=residual_BTD)
 
 
 class Blocks(nn.Module):
-    """The blocks of one transformer, under the key that open_clip gives them."""
+    """The blocks of one transformer, under the key that open_clip gives them. For the options see Block."""
 
-    def __init__(self, size: TransformerSize) -> None:
+    def __init__(
+        self, size: TransformerSize, *, hidden: int | None = None, eps: float = LN_EPS, tanh: bool = False
+    ) -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList(Block(size) for _ in range(size.layers))
+        self.resblocks = nn.ModuleList(Block(size, hidden=hidden, eps=eps, tanh=tanh) for _ in range(size.layers))
 
     def forward(self, x_BTD: Tensor, mask: Tensor | None = None) -> Tensor:
         """All rows [B, T, D]."""
@@ -120,15 +127,26 @@ class Blocks(nn.Module):
         return row_B1D.squeeze(1)
 
 
-class Block(nn.Module):
-    """x + attention(norm(x)), then x + MLP(norm(x))."""
+class PreNorm(nn.Module):
+    """A block of attention and MLP that casts what enters these two to their matrices' precision."""
 
-    def __init__(self, size: TransformerSize) -> None:
+    attn: nn.Module
+    mlp: nn.Module
+
+
+class Block(PreNorm):
+    """x + attention(norm(x)), then x + MLP(norm(x)). `hidden`, `tanh`: those of the MLP; `eps`: of the norms."""
+
+    attn: Attention
+
+    def __init__(
+        self, size: TransformerSize, *, hidden: int | None = None, eps: float = LN_EPS, tanh: bool = False
+    ) -> None:
         super().__init__()
-        self.ln_1 = nn.LayerNorm(size.width)
+        self.ln_1 = nn.LayerNorm(size.width, eps=eps)
         self.attn = Attention(size)
-        self.ln_2 = nn.LayerNorm(size.width)
-        self.mlp = MLP(size.width)
+        self.ln_2 = nn.LayerNorm(size.width, eps=eps)
+        self.mlp = MLP(size.width, hidden, tanh=tanh)
 
     def forward(self, x_BTD: Tensor, mask: Tensor | None = None, rows_BQD: Tensor | None = None) -> Tensor:
         """The new residual stream [B, T, D]; with `rows` (some tokens of x) theirs alone [B, Q, D].
@@ -145,15 +163,15 @@ class Block(nn.Module):
 
 
 def lower_precision(module: nn.Module, dtype: torch.dtype) -> None:
-    """Cast the matrices of every Block in `module` to `dtype`, in place. Tables, norms and projections stay fp32."""
+    """Cast the matrices of every block in `module` to `dtype`, in place. Tables, norms and projections stay fp32."""
     for block in module.modules():
-        if isinstance(block, Block):
+        if isinstance(block, PreNorm):
             block.attn.to(dtype)
             block.mlp.to(dtype)
 
 
 def compile_blocks(module: nn.Module) -> None:
-    """torch.compile every Block in place; they share their code, so it is compiled once for each size."""
+    """torch.compile every block in place; they share their code, so it is compiled once for each size."""
     for block in module.modules():
-        if isinstance(block, Block):
+        if isinstance(block, PreNorm):
             block.compile()

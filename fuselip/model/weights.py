@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +20,13 @@ from fuselip.model import hub
 from fuselip.model.checkpoints import CONFIG_FILE, Network, load_model, read_config, weights_file
 from fuselip.model.configs import Config
 from fuselip.model.image_tokenizers import DATA
-from fuselip.model.models import MODELS, model_of
+from fuselip.model.models import MODELS, Official, model_of
 from fuselip.model.random_init import random_model
+from fuselip.model.toklip_checkpoint import load_official
+from fuselip.model.toklip_config import TokLIPConfig
 
-AUTO, RANDOM, BUNDLED, HUB = "auto", "random", "bundled", "hf:"
+AUTO, RANDOM, BUNDLED, OFFICIAL, HUB = "auto", "random", "bundled", "official", "hf:"
+OURS = (".safetensors", ".bin")  # the files of a checkpoint folder; others of TokLIP are its publisher's
 MAX_LOCAL_FOLDERS = 500
 
 
@@ -42,8 +46,8 @@ def load_weights(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool
     model = model_of(name)
     found = find(name, weights, seed=seed, offline=offline)
     if found.path is None:
-        loaded, sha256 = random_model(model.config, seed)
-        return loaded, replace(found.record, sha256=sha256)
+        drawn, sha256 = random_model(model.config, seed)
+        return drawn, replace(found.record, sha256=sha256)
     config, path = model.config, found.path
     if path.is_dir():
         config = read_config(path)
@@ -51,15 +55,20 @@ def load_weights(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool
         path = weights_file(path)
     with ThreadPoolExecutor(1) as pool:  # hashing and loading share the reading of the file
         digest = pool.submit(sha256_file, path)
-        loaded = load_model(config, path)
+        loaded: Network
+        if isinstance(config, TokLIPConfig) and path.suffix not in OURS:
+            loaded = load_official(config, path)
+        else:
+            loaded = load_model(config, path)
         return loaded, replace(found.record, sha256=digest.result())
 
 
 def find(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False) -> Found:
-    """Resolve `weights`: auto | bundled | a published name | random | hf:REPO[@REV] | a checkpoint folder.
+    """Resolve `weights`: auto | bundled | a published name | official | random | hf:REPO[@REV] | a checkpoint folder.
 
     "auto" takes what the package itself holds, else the hub cache, then the hub; random weights only where there is no
-    network (or it is not to be used), or where no trained weights were published; the record's note says so.
+    network (or it is not to be used), or where no trained weights were published; the record's note says so. What is
+    published as "official" is downloaded only by that name, after a notice of its licence; a file of it will do too.
     """
     published = model_of(name).published
     offline = offline or constants.HF_HUB_OFFLINE
@@ -67,6 +76,8 @@ def find(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False
         return _random(name, seed, "as asked for")
     if weights == BUNDLED:
         return _bundled(name)
+    if weights in (AUTO, OFFICIAL) and (official := model_of(name).official):
+        return _official(name, official, weights, offline)
     if weights == AUTO:
         return _bundled(name) if bundled_file(name) else _auto(name, seed, offline)
     if weights in published:
@@ -102,6 +113,24 @@ def trained_at_hand() -> list[str]:
     except OSError:  # a working directory that is gone or closed to us has no models at hand
         folders = []
     return bundled + cached + [f"--weights ./{folder}" for folder in folders if _is_checkpoint(Path(folder))]
+
+
+def _official(name: str, official: Official, weights: str, offline: bool) -> Found:
+    path = hub.cached_file(official.repo, official.file)
+    how = "from the local hub cache"
+    if path is None:
+        if weights == AUTO:
+            raise UsageError(
+                f"the trained weights of {name} are not in the hub cache, and are downloaded only when asked for: "
+                f"{official.notice} Choose --weights {OFFICIAL}, the .pt file itself, a folder, or {RANDOM}"
+            )
+        if reason := "working offline" if offline else hub.unreachable():
+            raise UserError(f"{official.repo} is not in the hub cache and cannot be downloaded ({reason})")
+        sys.stderr.write(f"{official.notice}\n")
+        path, how = hub.download_file(official.repo, official.file), "from the hub"
+    revision = path.parent.name
+    note = f"trained weights {official.repo}/{official.file} at revision {revision[:12]}, {how}"
+    return Found(path, Weights("hub", official.repo, revision, note=note))
 
 
 def _bundled(name: str) -> Found:
@@ -156,9 +185,13 @@ def _local(name: str, weights: str) -> Found:
     folder = Path(weights).expanduser()
     if folder.is_dir():
         return Found(folder, Weights("local", str(folder), note=f"weights from the folder {folder}"))
+    if folder.is_file() and isinstance(model_of(name).config, TokLIPConfig):
+        return Found(folder, Weights("local", str(folder), note=f"weights from the file {folder}"))
     if folder.is_file():
         raise UsageError(f"{folder} is a file; pass the folder that holds it and {CONFIG_FILE}")
-    names = [AUTO, *([BUNDLED] if bundled_file(name) else []), *model_of(name).published, RANDOM]
+    model = model_of(name)
+    names = [AUTO, *([BUNDLED] if bundled_file(name) else []), *model.published, RANDOM]
+    names += [OFFICIAL] if model.official else []
     raise UsageError(
         f"unknown weights {weights!r}{did_you_mean(weights, names)}; {name} takes {', '.join(names)}, "
         f"{HUB}OWNER/NAME[@REVISION] or an existing checkpoint folder"

@@ -13,7 +13,8 @@ class Side:
 
     `text_ids` int64 [N, T]: [SOT .. EOT], filled up with PAD; `text_lengths` int64 [N].
     `image_rows` int64 [N]: each pair's row in `codes` or `pixels`, -1 for no image.
-    `codes` int64 [M, K]: image codes, without the vocabulary's offset. `pixels` uint8 [M, S, S, 3].
+    `codes` int64 [M, K]: image codes, without the vocabulary's offset; with them, where the training reads
+    vectors, `vectors` float16 [M, V, C], V of an image. `pixels` uint8 [M, S, S, 3].
     """
 
     text_ids: Tensor
@@ -21,6 +22,7 @@ class Side:
     image_rows: Tensor
     codes: Tensor | None = None
     pixels: Tensor | None = None
+    vectors: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image_rows)

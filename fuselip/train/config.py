@@ -41,6 +41,21 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Distil:
+    """TokLIP only (arXiv 2505.05422): total = contrastive + weight * MSE of unit image features against a teacher's.
+
+    `teacher`: see `teacher.teacher_of`; "": none, which needs a weight of 0. `start`: what fits of the teacher's
+    weights is where a student without `init` begins (its text tower; blocks, positions and norms of its image tower;
+    the logits' scale). `text`: the paper's text tower is the teacher's and stays frozen.
+    """
+
+    teacher: str = ""
+    weight: float = 1000.0
+    start: bool = True
+    text: Literal["frozen", "trained"] = "frozen"
+
+
+@dataclass(frozen=True)
 class Optim:
     """AdamW with linear warm-up and a cosine to zero; `warmup` in steps. Matrices and tables alone decay."""
 
@@ -80,6 +95,7 @@ class Train:
     seed: int = 0
     loss: Loss = Loss()
     mask: Mask = Mask()
+    distil: Distil = Distil()
     optim: Optim = Optim()
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -239,6 +255,7 @@ def _check(config: Train, where: str) -> None:
         "loss.bias": not -100 <= config.loss.bias <= 100,
         "mask.ratio": not 0 <= mask.ratio < 1,
         "mask.weight": not mask.weight >= 0,
+        "distil.weight": not 0 <= config.distil.weight < float("inf"),
     }
     for key, is_wrong in wrong.items():
         if is_wrong:

@@ -10,11 +10,13 @@ import torch
 
 from fuselip.train.step import SAME, SHARES
 
+LOSSES = ("contrastive", "mask_left", "mask_right", "distil")
+
 
 def figures(rows: list[dict[str, float]], seconds: float) -> dict[str, float]:
     """Means over the steps of a window; accuracies over all hidden tokens of it."""
     sums = {name: sum(row[name] for row in rows) for name in SHARES}
-    means = {name: sums[name] / len(rows) for name in ("contrastive", "mask_left", "mask_right")}
+    means = {name: sums[name] / len(rows) for name in LOSSES}
     nothing = math.nan
     values = {"loss": sum(means.values()), **means, **{name: rows[-1][name] for name in SAME}}
     for kind in ("image", "text"):

@@ -19,15 +19,17 @@ from fuselip.core.plugins import load
 from fuselip.core.provenance import provenance
 from fuselip.model.checkpoints import Network, save_model
 from fuselip.model.fuselip import FuseLIP
+from fuselip.model.toklip import TokLIP
 from fuselip.train.batch import Batch
 from fuselip.train.config import Train, changes, from_json, to_json
 from fuselip.train.data.frozen import FrozenTokenizer
-from fuselip.train.figures import figures
+from fuselip.train.figures import LOSSES, figures
 from fuselip.train.gather import Peers, peers_of_environment
 from fuselip.train.log import Log
 from fuselip.train.start import device_name, device_of, model_of_config
 from fuselip.train.state import Saved, load_optimizer, model_of_checkpoint, newest, save_checkpoint
 from fuselip.train.step import SAME, SHARES, Report, Stepper
+from fuselip.train.teacher import Teacher, teacher_of
 
 RUN_FILE, CHECKPOINTS, MODEL = "run.json", "checkpoints", "model"
 Say = Callable[[str], None]
@@ -112,7 +114,11 @@ class _Run:
 
     def train(self, model: Network, saved: Saved | None, device: torch.device) -> None:
         config, peers = self.config, self.peers
-        self.stepper = Stepper(model.to(device), config, peers, device)
+        teacher = None
+        if isinstance(model, TokLIP) and config.distil.weight:
+            teacher = teacher_of(config.distil.teacher, model.config)
+        teacher = None if teacher is None else teacher.to(device)
+        self.stepper = Stepper(model.to(device), config, peers, device, teacher)
         self.done = self.saved_at = saved.step if saved else 0
         if saved:
             load_optimizer(saved, self.stepper)
@@ -121,7 +127,7 @@ class _Run:
             self._stack.callback(self.log.close)
         self._stack.enter_context(self._signals())
         self.data: Any = None
-        stream = _stream(config, model, peers, saved.data[peers.rank] if saved else None)
+        stream = _stream(config, model, teacher, peers, saved.data[peers.rank] if saved else None)
         if isinstance(stream, Generator):
             self._stack.callback(stream.close)  # ends its workers
         self.since = time.monotonic()
@@ -190,7 +196,7 @@ class _Run:
             self.log.line(self.done, values)
 
     def _check(self, step: int, row: dict[str, float]) -> None:
-        wrong = [name for name in ("contrastive", "mask_left", "mask_right") if not math.isfinite(row[name])]
+        wrong = [name for name in LOSSES if not math.isfinite(row[name])]
         if not math.isfinite(row["grad_norm"]) and self.config.precision != "fp16":  # its scaler passes over those
             wrong.append("grad_norm")
         if wrong:
@@ -246,10 +252,12 @@ class _Run:
                 signal.signal(number, handler)
 
 
-def _stream(config: Train, model: Network, peers: Peers, state: Any) -> Iterator[tuple[Any, Any]]:
+def _stream(
+    config: Train, model: Network, teacher: Teacher | None, peers: Peers, state: Any
+) -> Iterator[tuple[Any, Any]]:
     start = tokenizer = None
-    if isinstance(model, FuseLIP) and config.data is not None and config.data.tokens:
-        tokenizer = FrozenTokenizer(model)
+    if isinstance(model, FuseLIP | TokLIP) and config.data is not None and config.data.tokens:
+        tokenizer = FrozenTokenizer(model, teacher)
     if state is not None:
         start = load(f"{config.batches.partition(':')[0]}:DataState").from_json(state)
     stream: Iterator[tuple[Any, Any]] = iter(

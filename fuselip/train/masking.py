@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fuselip.core.errors import UsageError
 from fuselip.core.seeds import generator
 from fuselip.model.configs import FuseLIPConfig
 
@@ -36,6 +37,15 @@ def never_masked(config: FuseLIPConfig, *, paper: bool) -> tuple[int, ...]:
     """
     always = (config.pad_id, config.eot_id, config.mask_id)
     return (*always, config.image_offset if paper else config.sot_id)
+
+
+def check_maskable(config: FuseLIPConfig, ratio: float) -> None:
+    """Raises UsageError where parts of a picture would be hidden, and there are no ids of theirs to guess."""
+    if ratio and config.mask_token and not config.has_ids:
+        raise UsageError(
+            f"mask.ratio is {ratio}, and the image tokenizer {config.image_tokenizer!r} gives vectors alone, so that a "
+            "hidden part of a picture has no id to be guessed; set mask.ratio=0, or take a tokenizer with ids"
+        )
 
 
 def mask(

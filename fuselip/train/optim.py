@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fuselip.model.checkpoints import Network
-from fuselip.model.fuselip import FuseLIP
+from fuselip.model.late_fusion import LateFusion
 from fuselip.train.config import Optim
 from fuselip.train.parallel import is_sharded
 
@@ -46,7 +46,7 @@ def learning_rate(config: Optim, step: int, steps: int) -> float:
 
 def temperature(model: Network) -> tuple[nn.Parameter, nn.Parameter]:
     """The logarithm of the logits' scale, and their bias."""
-    owner = model if isinstance(model, FuseLIP) else model.model
+    owner = model.model if isinstance(model, LateFusion) else model
     return owner.logit_scale, owner.logit_bias
 
 

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from fuselip.core.errors import UsageError
 from fuselip.model.checkpoints import Network
 from fuselip.model.fuselip import FuseLIP
-from fuselip.model.transformer import Block
+from fuselip.model.transformer import PreNorm
 from fuselip.train.config import Train
 from fuselip.train.gather import Peers
 
@@ -30,12 +30,12 @@ def share(model: Network, config: Train, peers: Peers) -> None:
     ) in model.parameters():  # mapped files and numpy align memory otherwise, and kernels then sum otherwise
         parameter.data = parameter.data.clone()
     peers.same_start(parameter.data for parameter in model.parameters())
-    blocks = [block for block in model.modules() if isinstance(block, Block) and _trained(block)]
+    blocks = [block for block in model.modules() if isinstance(block, PreNorm) and _trained(block)]
     if config.parallel == "fsdp":
         _refuse_fsdp(model, config)
     for block in blocks:
         if config.checkpointing:
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)  # type: ignore[method-assign]
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
         if config.compile:
             block.compile(dynamic=True)
         if config.parallel == "fsdp" and peers.world > 1:
@@ -94,6 +94,6 @@ def _refuse_fsdp(model: Network, config: Train) -> None:
     if not dist.is_available():
         raise UsageError("parallel=fsdp needs a torch with torch.distributed; use ddp")
     if not isinstance(model, FuseLIP):
-        raise UsageError("parallel=fsdp is for FuseLIP: a late-fusion batch without images would stall it; use ddp")
+        raise UsageError("parallel=fsdp is for FuseLIP: a batch without images would stall the others; use ddp")
     if config.precision == "fp16":
         raise UsageError("parallel=fsdp takes fp32 or bf16, not fp16")

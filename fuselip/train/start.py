@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from fuselip.core.errors import UsageError, UserError
 from fuselip.core.provenance import cpu_name
 from fuselip.core.seeds import generator
-from fuselip.model.checkpoints import Network, load_model, read_config, read_state_dict, weights_file
+from fuselip.model.bsq import BSQ
+from fuselip.model.checkpoints import (
+    Network,
+    as_tensors,
+    load_model,
+    load_pytorch,
+    read_config,
+    read_state_dict,
+    reading,
+    weights_file,
+)
 from fuselip.model.fsq import FSQ
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.image_tokenizers import shipped_file
+from fuselip.model.llamagen_vq import Codebook, VQEncoder
 from fuselip.model.models import model_of
+from fuselip.model.patch_features import FeatureTokenizer
 from fuselip.model.random_init import random_model
+from fuselip.model.toklip import TokLIP
+from fuselip.model.toklip_tokens import TokLIPTokenizer
 from fuselip.train.config import Train
 from fuselip.train.optim import temperature
+from fuselip.train.teacher import begin, check_distil, teacher_of
 
 HUB = "hf:"
 
@@ -44,7 +60,8 @@ def model_of_config(config: Train, say: Callable[[str], None]) -> Network:
 
     Raises UserError where `init` holds another model than the config names, and where tokenizer weights do not fit.
     """
-    wanted = model_of(config.model).config
+    wanted, taught = model_of(config.model).config, False
+    check_distil(config, wanted)
     if config.init:
         folder = _folder(config.init)
         found = read_config(folder)
@@ -59,16 +76,32 @@ def model_of_config(config: Train, say: Callable[[str], None]) -> Network:
             _load_tokenizer(model, Path(config.image_tokenizer).expanduser())
         elif not config.init and shipped_file(wanted) is None:
             say("the image tokenizer has RANDOM weights: name trained ones by --set image_tokenizer=PATH")
+    elif isinstance(model, TokLIP):
+        if not config.init:
+            taught = _begin_toklip(model, config, say)
     elif config.image_tokenizer:
         raise UsageError(f"image_tokenizer is for FuseLIP; {config.model} looks at pixels")
     if not config.init:
         log_scale, bias = temperature(model)
         with torch.no_grad():
-            log_scale.fill_(math.log(config.loss.scale))
+            if not taught:
+                log_scale.fill_(math.log(config.loss.scale))
             bias.fill_(config.loss.bias)
         if config.structured_codes:
             structure_codes(model, config.seed)
     return model.train()
+
+
+def _begin_toklip(model: TokLIP, config: Train, say: Callable[[str], None]) -> bool:
+    """Put the teacher's weights into `model` where the config wants it; whether that was done."""
+    if shipped_file(model.config) is None:
+        say("the image tokenizer has RANDOM weights: name a TokLIP that holds trained ones by --init")
+    teacher = teacher_of(config.distil.teacher, model.config) if config.distil.start else None
+    if teacher is not None:
+        left = begin(model, teacher, config.distil.teacher)
+        told = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+        say(f"starting from the teacher {config.distil.teacher}" + (f"; drawn by seed: {told}" if left else ""))
+    return teacher is not None
 
 
 CODE_STD, CODE_NOISE = 0.02, 0.5  # of the paper's initialisation; the share of it that stays without structure
@@ -81,9 +114,17 @@ def structure_codes(model: Network, seed: int) -> None:
     Neighbouring codes look alike, and a model that begins with that has not to learn it of 2000 of them one by one.
     Raises UsageError for a model whose image tokenizer has no such vectors.
     """
-    quantizer = getattr(getattr(model, "tokenizer", None), "quantize", None)
-    if not isinstance(model, FuseLIP) or not isinstance(quantizer, FSQ):
-        raise UsageError("structured_codes is for FuseLIP with a grid tokenizer, whose codes have places in a grid")
+    codes: nn.Module | None = getattr(model, "tokenizer", None)
+    if isinstance(codes, FeatureTokenizer):
+        codes = codes.codes
+    if isinstance(codes, TokLIPTokenizer):
+        codes = codes.trunk.vq
+    quantizer = getattr(codes, "quantize", None)
+    if not isinstance(model, FuseLIP) or not isinstance(quantizer, FSQ | BSQ | Codebook):
+        raise UsageError(
+            "structured_codes is for FuseLIP with an image tokenizer whose codes have vectors, as the grids' have; set "
+            "structured_codes=false"
+        )
     first, count = model.config.image_offset, model.config.num_codes
     vectors_KE = quantizer.vectors(torch.arange(count)).float()
     draw = generator("structured codes", seed).standard_normal((vectors_KE.shape[1], model.config.dim))
@@ -108,20 +149,39 @@ def _folder(init: str) -> Path:
 def _load_tokenizer(model: FuseLIP, path: Path) -> None:
     """Fill the frozen tokenizer from a checkpoint of ours, of TiTok's, or of a tokenizer alone; the keys must fit."""
     file = weights_file(path) if path.is_dir() else path
+    name = model.config.image_tokenizer
     if not file.is_file():
         raise UsageError(f"image_tokenizer={path} is neither a folder with weights nor a file of them")
-    state = read_state_dict(file)
-    target = model.image_tokenizer.model
+    state = _tensors(file)
+    target: nn.Module = model.image_tokenizer.model
     wanted = target.state_dict()
-    for prefix in ("image_tokenizer.model.", "encoder.", ""):
+    places: list[tuple[str, nn.Module]] = [("image_tokenizer.model.", target), ("encoder.", target), ("", target)]
+    if isinstance(target, VQEncoder):  # it may be taken out of a TokLIP
+        places.append(("visual.trunk.vq.", target))
+    if isinstance(target, TokLIPTokenizer):
+        places.append(("visual.", target))
+    if isinstance(target, FeatureTokenizer):  # its grid is the package's; the tower is a late-fusion model's
+        places.append(("model.visual.", target.tower))
+    for prefix, module in places:
         found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        if all(key in found and found[key].shape == tensor.shape for key, tensor in wanted.items()):
-            target.load_state_dict({key: found[key] for key in wanted}, assign=True)
-            target.requires_grad_(False)
+        own = module.state_dict()
+        if all(key in found and found[key].shape == tensor.shape for key, tensor in own.items()):
+            module.load_state_dict({key: found[key] for key in own}, assign=True)
+            module.requires_grad_(False)
             return
     missing = [key for key in wanted if key not in state]
     example = (missing or list(wanted))[0]
     raise UserError(
-        f"{file} does not hold the weights of the image tokenizer {model.config.image_tokenizer!r}: {len(missing)} of "
+        f"{file} does not hold the weights of the image tokenizer {name!r}: {len(missing)} of "
         f"{len(wanted)} tensors are missing, others may be of another shape (such as {example})"
     )
+
+
+def _tensors(file: Path) -> dict[str, torch.Tensor]:
+    """Those of a checkpoint; LlamaGen's files hold them one table deeper."""
+    if file.suffix == ".safetensors":
+        return read_state_dict(file)
+    with reading(file):
+        found = load_pytorch(file)
+    inner = found.get("model") if isinstance(found, Mapping) else None
+    return as_tensors(inner if isinstance(inner, Mapping) else found, file)

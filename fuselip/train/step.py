@@ -15,20 +15,27 @@ from torch import Tensor
 
 from fuselip.model.checkpoints import Network
 from fuselip.model.fuselip import FuseLIP
+from fuselip.model.toklip import TokLIP
 from fuselip.train.batch import Batch, Side
 from fuselip.train.config import Train
-from fuselip.train.early import Sequences, codes_of, join
+from fuselip.train.early import Sequences, join, tokens_of
 from fuselip.train.forward import Prepared, inverse, to
 from fuselip.train.gather import Peers
+from fuselip.train.image_text import ImageOrText, distilled, tokens_of_image
 from fuselip.train.late import TwoTowers
 from fuselip.train.losses import content_keys, sigmoid_loss, weight_of
-from fuselip.train.masking import mask
+from fuselip.train.masking import check_maskable, mask
 from fuselip.train.optim import adamw, clamp_scale, learning_rate, temperature, trainable
 from fuselip.train.parallel import clip, share, sum_gradients
 from fuselip.train.softmax import softmax_loss
+from fuselip.train.teacher import Teacher
 
 AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SHARES = ("contrastive", "mask_left", "mask_right", "image_right", "image_masked", "text_right", "text_masked", "pairs")
+SHARES = (
+    *("contrastive", "mask_left", "mask_right"),
+    *("image_right", "image_masked", "text_right", "text_masked"),
+    *("distil", "pairs"),
+)
 SAME = ("grad_norm", "log_scale", "bias", "lr")
 
 
@@ -42,10 +49,16 @@ class Report:
 
 
 class Stepper:
-    """Model, optimizer and loss scaler of a run."""
+    """Model, optimizer and loss scaler of a run. `teacher`: what a TokLIP is distilled from."""
 
-    def __init__(self, model: Network, config: Train, peers: Peers, device: torch.device) -> None:
-        self.model, self.config, self.peers, self.device = model, config, peers, device
+    def __init__(
+        self, model: Network, config: Train, peers: Peers, device: torch.device, teacher: Teacher | None = None
+    ) -> None:
+        self.model, self.config, self.peers, self.device, self.teacher = model, config, peers, device, teacher
+        if isinstance(model, FuseLIP):
+            check_maskable(model.config, config.mask.ratio)
+        if isinstance(model, TokLIP) and config.distil.text == "frozen":
+            model.text.requires_grad_(False)
         share(model, config, peers)
         self.parameters = trainable(model)
         self.optimizer = adamw(model, config.optim)
@@ -73,7 +86,7 @@ class Stepper:
         return Report(number, shares, torch.stack([norm, log_scale.detach(), bias.detach(), rate]).double())
 
     def gradients(self, batch: Batch, number: int, counts: Sequence[int]) -> Tensor:
-        """Add this process's share of the gradients to `.grad`; the figures named in SHARES, float64 [8]."""
+        """Add this process's share of the gradients to `.grad`; the figures named in SHARES, float64 [9]."""
         sides = [self._prepare(side, where, number) for where, side in (("left", batch.left), ("right", batch.right))]
         mask_counts = self.peers.counts([side.num_masked for side in sides])
         divide, weight = self.config.loss.divide, self.config.mask.weight
@@ -91,16 +104,19 @@ class Stepper:
 
     def _prepare(self, side: Side, where: str, number: int) -> Prepared:
         config = self.config
+        if isinstance(self.model, TokLIP):
+            return ImageOrText(self.model, side, tokens_of_image(self.model, self.teacher, side))
         if not isinstance(self.model, FuseLIP):
             return TwoTowers(self.model, side)
-        codes = codes_of(self.model, side)
+        tokens = tokens_of(self.model, side)
         model = self.model.config
-        ids, lengths = join(side, codes, model)
+        ids, lengths = join(side, tokens.ids if tokens else None, model)
+        vectors = tokens.vectors if tokens else None
         if not (model.mask_token and config.mask.ratio and config.mask.sides in ("both", where)):
-            return Sequences(self.model, ids, lengths)
+            return Sequences(self.model, ids, lengths, vectors=vectors, image_rows=side.image_rows)
         seed = ("mask", config.seed, number, self.peers.rank, where)
         masked = mask(ids, lengths, model, ratio=config.mask.ratio, seed=seed, paper=config.mask.paper)
-        return Sequences(self.model, ids, lengths, masked, masked.count)
+        return Sequences(self.model, ids, lengths, masked, masked.count, vectors, side.image_rows)
 
     def _plan(self, side: Prepared, counts: Sequence[int]) -> list[Tensor]:
         limit = self.config.chunk_pairs
@@ -129,9 +145,8 @@ class Stepper:
                     losses.append(output.mask_loss)
                     shares[1 + which] += output.mask_loss.detach()
                     shares[3:7] += output.mask_counts
-        contrastive = self._contrastive(features[0], features[1], counts, keys)
-        shares[0] = contrastive.detach()
-        self.scaler.scale(torch.stack([contrastive, *losses]).sum()).backward()
+        total = self._loss(features, sides, counts, keys, shares)
+        self.scaler.scale(torch.stack([total, *losses]).sum()).backward()
 
     def _cached(
         self,
@@ -149,9 +164,7 @@ class Stepper:
                 found = [side.embed(rows, None).features.detach() for rows in plan]
             order = to(inverse(torch.cat(list(plan))), self.device)
             features.append(torch.cat(found)[order].requires_grad_())
-        contrastive = self._contrastive(features[0], features[1], counts, keys)
-        shares[0] = contrastive.detach()
-        self.scaler.scale(contrastive).backward()
+        self.scaler.scale(self._loss(features, sides, counts, keys, shares)).backward()
         for which, (side, plan) in enumerate(zip(sides, plans, strict=True)):
             wanted = features[which].grad
             assert wanted is not None
@@ -163,7 +176,32 @@ class Stepper:
                     total = total + self.scaler.scale(output.mask_loss)
                     shares[1 + which] += output.mask_loss.detach()
                     shares[3:7] += output.mask_counts
-                total.backward()
+                if total.requires_grad:  # not so of texts of a frozen tower
+                    total.backward()
+
+    def _loss(
+        self,
+        features: Sequence[Tensor],
+        sides: Sequence[Prepared],
+        counts: Sequence[int],
+        keys: Tensor | None,
+        shares: Tensor,
+    ) -> Tensor:
+        """What follows from the features alone: contrastive, and the distance from the teacher's."""
+        total = self._contrastive(features[0], features[1], counts, keys)
+        shares[0] = total.detach()
+        if self.teacher is None or not self.config.distil.weight:
+            return total
+        taught = [side for side in sides if isinstance(side, ImageOrText)]
+        images = sum(int((side.side.image_rows >= 0).sum()) for side in taught)
+        mean = weight_of(self.peers.counts([images])[:, 0].tolist(), self.peers.rank, self.config.loss.divide)
+        for side, found in zip(taught, features, strict=True):
+            if side.tokens is not None:
+                weight = self.config.distil.weight * mean / found.shape[1]
+                distance = distilled(found, side.side, side.tokens, weight)
+                shares[SHARES.index("distil")] += distance.detach()
+                total = total + distance
+        return total
 
     def _contrastive(self, left: Tensor, right: Tensor, counts: Sequence[int], keys: Tensor | None) -> Tensor:
         log_scale, bias = temperature(self.model)

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from fuselip.core.errors import UsageError
 from fuselip.core.plugins import did_you_mean
 from fuselip.model.configs import FuseLIPConfig
-from fuselip.model.models import MODELS, TINY_CONTEXT, Model
+from fuselip.model.models import MODELS, TEXT_ROOM, TINY_CONTEXT, Model
 from fuselip.model.sizes import GRIDS, TRANSFORMERS, TransformerSize
-
-TEXT_ROOM = 64  # tokens of the context beside a picture's codes, as fuselip-ti has it
 
 
 @dataclass(frozen=True)
@@ -61,16 +59,31 @@ STUDIES: dict[str, Study] = {
     "codes": Study(
         "Discrete codes against continuous patches",
         {name: Row(TI, (f"structured_codes={value}",)) for name, value in (("codes", "false"), ("structured", "true"))},
-        {"patches": "FuseLIP takes token ids; patches through a projection are no model of ours, and cannot be hidden"},
+        {"patches": "FuseLIP reads ids, or vectors of a frozen tokenizer (study tokens), never raw patches"},
     ),
     "tokens": Study(
-        "Codes of a picture: 16, 64, 128, 256",
+        "What stands for a picture: 16, 64, 128 or 256 low-level codes; 64 semantic vectors, alone or beside the codes",
         {
             "16": Row("fuselip-ti-grid16"),
             "64": Row(TI),
             "128": Row("fuselip-ti-grid128"),
             "256": Row("fuselip-ti-grid256"),
+            "64 SigLIP features": Row(f"{TI}+grid64-siglip:vectors"),
+            "64 codes and SigLIP features": Row(f"{TI}+grid64-siglip:both"),
+            "64 TokLIP features": Row(f"{TI}+toklip-ti:vectors"),
+            "64 codes and TokLIP features": Row(f"{TI}+toklip-ti:both"),
         },
+    ),
+    "tail": Study(
+        "How many codes of a picture, where one tokenizer gives any number: One-D-Piece with its tail dropped",
+        {
+            str(count): Row(f"{TI}+onedpiece-s:{count}", ("structured_codes=false",))
+            for count in (1, 4, 16, 32, 64, 128, 256)
+        },
+    ),
+    "quantizer": Study(
+        "How codes are rounded: finite scalar against binary spherical quantisation, of one encoder",
+        {"fsq": Row(TI), "bsq": Row(f"{TI}+grid64-bsq")},
     ),
     "mask": Study(
         "The share of hidden tokens",

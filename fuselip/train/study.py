@@ -65,7 +65,10 @@ def lacking(row: Row, setup: Setup) -> str:
     config = model_of(row.model).config
     if not isinstance(config, FuseLIPConfig) or shipped_file(config) or _tokenizer(row, setup):
         return ""
-    return f"no trained image tokenizer {config.image_tokenizer}; fuselip train-tokenizer makes one, see --tokenizers"
+    return (
+        f"no trained image tokenizer {config.image_tokenizer}: put its weights into a folder of that name under "
+        "--tokenizers (fuselip train-tokenizer makes those of grids)"
+    )
 
 
 def run_row(row: Row, folder: Path, config: Train, say: Say) -> dict[str, Any]:

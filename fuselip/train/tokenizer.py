@@ -26,7 +26,7 @@ from fuselip.core.plugins import did_you_mean
 from fuselip.core.seeds import generator
 from fuselip.model.grid_tokenizer import GridTokenizer
 from fuselip.model.image_tokenizers import fill_by_seed
-from fuselip.model.sizes import GRIDS, GridVariant
+from fuselip.model.sizes import BSQ_GRIDS, GRIDS, GridVariant
 from fuselip.model.titok import TiTokEncoder
 from fuselip.train.tokenizer_measure import Quality, measure
 from fuselip.train.tokenizer_pictures import pictures, to_floats, vary
@@ -39,7 +39,7 @@ WARMUP = 100
 
 @dataclass(frozen=True)
 class TokenizerTraining:
-    """What a run is; resuming with another one is refused. `variant` is a name of `sizes.GRIDS`."""
+    """What a run is; resuming with another one is refused. `variant`: a name of `sizes.GRIDS` or `BSQ_GRIDS`."""
 
     variant: str = "grid64"
     steps: int = 3000
@@ -49,15 +49,20 @@ class TokenizerTraining:
     save_every: int = 500
 
     def __post_init__(self) -> None:
-        if self.variant not in GRIDS:
+        known = GRIDS | BSQ_GRIDS
+        if self.variant not in known:
             raise UsageError(
-                f"unknown tokenizer {self.variant!r}{did_you_mean(self.variant, GRIDS)}; known: {', '.join(GRIDS)}"
+                f"unknown tokenizer {self.variant!r}{did_you_mean(self.variant, known)}; known: {', '.join(known)}"
             )
+
+    @property
+    def shape(self) -> GridVariant:
+        return (GRIDS | BSQ_GRIDS)[self.variant]
 
     @property
     def side(self) -> int:
         """Pixels a side of the pictures."""
-        return GRIDS[self.variant].side
+        return self.shape.side
 
 
 def train(
@@ -67,7 +72,7 @@ def train(
 
     Raises UserError for a state of another run, or when the loss is no number any more.
     """
-    model = _Spread(GRIDS[run.variant])
+    model = _Spread(run.shape)
     fill_by_seed(model.tokenizer, run.seed)
     model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=run.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)

@@ -16,6 +16,13 @@ HELD_OUT = ("photos", "scenes:test?count=500")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the tokenizer.")
 @click.option("--variant", default="grid64", show_default=True, help="grid16, grid64, grid128 or grid256: its codes.")
 @click.option(
+    "--quantizer",
+    type=click.Choice(["fsq", "bsq"]),
+    default="fsq",
+    show_default=True,
+    help="Finite scalar quantisation (2000 codes) or binary spherical (2048).",
+)
+@click.option(
     "--source",
     "sources",
     multiple=True,
@@ -39,6 +46,7 @@ HELD_OUT = ("photos", "scenes:test?count=500")
 def train_tokenizer(
     out: Path,
     variant: str,
+    quantizer: str,
     sources: tuple[str, ...],
     held_out: tuple[str, ...],
     steps: int,
@@ -67,7 +75,8 @@ def train_tokenizer(
             told = {name: quality.to_json() for name, quality in found.items()}
             write_json(out / "measured.json", {"tokenizer": measured, "held_out": told})
         else:
-            run = TokenizerTraining(variant, steps, batch, learning_rate, seed)
+            named = variant if quantizer == "fsq" else f"{variant}-{quantizer}"
+            run = TokenizerTraining(named, steps, batch, learning_rate, seed)
             model = train(run, pictures(sources, run.side, out / "pictures"), out, click.echo, device)
             found = measured_on(model, held_out, out)
             told = {name: quality.to_json() for name, quality in found.items()}

@@ -11,18 +11,26 @@ import numpy as np
 import torch
 
 from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.sizes import TEXTS
+from fuselip.model.toklip_config import TokLIPConfig
 from fuselip.train.batch import Batch, Side
 
 
 def side(config: Any, count: int, rng: np.random.Generator, *, pixels: bool = False) -> Side:
-    """A third each of images with texts, images alone, texts alone; two pairs may share an image."""
+    """A third each of images with texts, images alone, texts alone; two pairs may share an image.
+
+    For a TokLIP two thirds are images, without any text, and a third texts.
+    """
     lengths = torch.from_numpy(rng.integers(2, 12, count))
     kinds = np.arange(count) % 3
     lengths[torch.from_numpy(kinds == 1)] = 2
     ids = torch.from_numpy(rng.integers(1, 90, (count, int(lengths.max()))))
     places = torch.arange(ids.shape[1])
-    ids[:, 0] = config.sot_id
-    ids[places == lengths[:, None] - 1] = config.eot_id
+    layout = TEXTS[config.text_tokenizer]
+    ids[:, 0] = layout.sot
+    ids[places == lengths[:, None] - 1] = layout.eot
+    if isinstance(config, TokLIPConfig):
+        lengths[torch.from_numpy(kinds != 2)] = 0
     ids[places >= lengths[:, None]] = 0
     images = max(1, count // 2)
     rows = torch.from_numpy(np.where(kinds == 2, -1, rng.integers(0, images, count)))

@@ -17,8 +17,10 @@ import small
 import torch
 
 from fuselip.core.errors import UsageError, UserError
-from fuselip.model.checkpoints import load_model, read_config
+from fuselip.model.checkpoints import load_model, read_config, save_model
 from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.models import model_of
+from fuselip.model.random_init import random_model
 from fuselip.train.config import Hook, Optim, Train
 from fuselip.train.loop import Interrupted, train
 from fuselip.train.state import checkpoints
@@ -76,10 +78,14 @@ def rows(out: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [small.NAME, "small-mlf"])
-def test_killed_and_resumed_to_the_bit(tmp_path: Path, name: str) -> None:
-    run(tmp_path / "whole", f"model={name}", "batches=handmade:slowly")
-    process = start(tmp_path / "killed", f"model={name}", "batches=handmade:slowly")
+@pytest.mark.parametrize("name", [small.NAME, "small-mlf", small.TOKLIP])
+def test_killed_and_resumed_to_the_bit(small_config: FuseLIPConfig, tmp_path: Path, name: str) -> None:
+    settings = [f"model={name}", "batches=handmade:slowly"]
+    if name == small.TOKLIP:
+        save_model(random_model(model_of(small.TEACHER).config, 5)[0], tmp_path / "teacher")
+        settings.append(f"distil.teacher={tmp_path / 'teacher'}")
+    run(tmp_path / "whole", *settings)
+    process = start(tmp_path / "killed", *settings)
     deadline = time.monotonic() + 120
     while len(checkpoints(tmp_path / "killed" / "checkpoints")) < 1 or len(rows(tmp_path / "killed")) < 4:
         assert process.poll() is None
@@ -88,7 +94,7 @@ def test_killed_and_resumed_to_the_bit(tmp_path: Path, name: str) -> None:
     process.kill()
     process.communicate()
     assert not (tmp_path / "killed" / "model").exists()
-    told = run(tmp_path / "killed", f"model={name}", "batches=handmade:slowly")
+    told = run(tmp_path / "killed", *settings)
     assert "going on after step 3" in told
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
     untimed = [

@@ -12,14 +12,13 @@ from fuselip.core.errors import UserError
 from fuselip.model.sizes import PAD
 from fuselip.train.batch import Batch, Side
 from fuselip.train.data.pieces import NO_IMAGE, Piece, SidePiece
-from fuselip.train.data.rows import RowCache
-from fuselip.train.data.tokens import ImageTokenizer
+from fuselip.train.data.tokens import ImageTokenizer, TokenCache, WithVectors
 
 
 class Collator:
     """`codes` and `tokenizer`: where codes are cached, and what makes those missing; without them sides have pixels."""
 
-    def __init__(self, side: int, codes: RowCache | None = None, tokenizer: ImageTokenizer | None = None) -> None:
+    def __init__(self, side: int, codes: TokenCache | None = None, tokenizer: ImageTokenizer | None = None) -> None:
         assert (codes is None) == (tokenizer is None), "codes are cached for a tokenizer"
         self._side, self._codes, self._tokenizer = side, codes, tokenizer
 
@@ -49,7 +48,14 @@ class Collator:
             joined = torch.from_numpy(np.concatenate(pixels) if pixels else empty)
             return Side(text_ids, lengths, image_rows, None, joined)
         codes = self._complete(parts, chosen, list(place))
-        return Side(text_ids, lengths, image_rows, torch.from_numpy(codes.astype(np.int64)), None)
+        vectors = self._codes.vectors(list(place))
+        return Side(
+            text_ids,
+            lengths,
+            image_rows,
+            torch.from_numpy(codes.astype(np.int64)),
+            vectors=None if vectors is None else torch.from_numpy(vectors),
+        )
 
     def _complete(self, parts: Sequence[SidePiece], chosen: Sequence[list[int]], keys: list[bytes]) -> np.ndarray:
         """Codes int32 [M, K] of the chosen images, the missing ones made and cached."""
@@ -63,11 +69,15 @@ class Collator:
             for part, new in zip(parts, chosen, strict=True):
                 if part.codes is not None and part.pixels is not None:
                     pixels += [part.pixels[at] for at in new if part.codes[at, 0] < 0]
-            made = np.asarray(self._tokenizer(np.stack(pixels)))
+            given, vectors = np.stack(pixels), None
+            if isinstance(self._tokenizer, WithVectors):
+                made, vectors = self._tokenizer.encode(given)
+            else:
+                made = np.asarray(self._tokenizer(given))
             if made.shape != (len(missing), self._tokenizer.num_tokens) or made.min() < 0:
                 raise UserError(f"the image tokenizer gave codes of shape {made.shape}; it is not as its settings say")
             codes[missing] = made
-            self._codes.put([keys[at] for at in missing], codes[missing])
+            self._codes.put([keys[at] for at in missing], codes[missing], vectors)
         return codes
 
 

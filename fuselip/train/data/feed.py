@@ -13,10 +13,10 @@ from fuselip.train.batch import Batch
 from fuselip.train.data.collate import Collator
 from fuselip.train.data.config import DataConfig
 from fuselip.train.data.pack import Packer
-from fuselip.train.data.realise import Making, Tokenized
+from fuselip.train.data.realise import Making
 from fuselip.train.data.state import DataState
 from fuselip.train.data.stream import Exhausted, Stream
-from fuselip.train.data.tokens import ImageTokenizer, token_cache
+from fuselip.train.data.tokens import ImageTokenizer, TokenCache, Tokenized
 from fuselip.train.data.work import Parts, Readers
 
 
@@ -35,7 +35,7 @@ def batches(
 
     The share is `batch_size` / `world`, the first ranks taking one more where that leaves a rest. What comes depends on
     the data, the model's side and text tokenizer, batch size, seed, rank and world; not on workers or caches. Where
-    `data.tokens` and `tokenizer` are given, sides hold codes (cached on disk), else pixels.
+    `data.tokens` and `tokenizer` are given, sides hold codes and perhaps vectors (cached on disk), else pixels.
 
     The iterator ends where a part ends and does not repeat, with its last full batch. Close it to end its workers.
     Raises UsageError for a state of another configuration, UserError for data that cannot be read.
@@ -46,7 +46,7 @@ def batches(
     side = int(getattr(model_config, "image_side", IMAGE_SIZE))
     most = min(data.max_group or batch_size, batch_size)
     cached = tokenizer is not None and bool(data.tokens)
-    tokenized = Tokenized(tokenizer.fingerprint, tokenizer.num_tokens) if tokenizer is not None and cached else None
+    tokenized = Tokenized.of(tokenizer) if tokenizer is not None and cached else None
     making = Making(model_config, side, seed, most, data.tokens, tokenized, data.pixels)
     decides = {**data.to_json(), "workers": 0, "tokens": "", "pixels": ""}
     texts = [getattr(model_config, "text_tokenizer", ""), model_config.context_length]
@@ -72,7 +72,7 @@ def _run(
     making = parts.making
     codes = None
     if tokenizer is not None:
-        codes = token_cache(Path(making.tokens), tokenizer.fingerprint, tokenizer.num_tokens, making.side)
+        codes = TokenCache(Path(making.tokens), Tokenized.of(tokenizer), making.side)
     collate = Collator(making.side, codes, tokenizer)
     with Readers(parts, data.workers) as readers:
         streams = [Stream(readers, index, rank, world, data.repeat, data.draws) for index, _ in enumerate(data.parts)]

@@ -16,9 +16,8 @@ import numpy as np
 from fuselip.core import images, seeds
 from fuselip.core.types import Group, ImageRef, Input, Pair
 from fuselip.train.data.pieces import KEY_BYTES, NO_IMAGE, Address, Piece, SidePiece, drawn
-from fuselip.train.data.rows import RowCache
 from fuselip.train.data.texts import Texts
-from fuselip.train.data.tokens import MOST_KEPT, KeptCache, pixel_cache, token_cache
+from fuselip.train.data.tokens import MOST_KEPT, KeptCache, TokenCache, Tokenized, pixel_cache
 
 APART = "apart"
 """A group's parameter: right images nearer to an earlier one than so many gray levels are left out."""
@@ -27,14 +26,6 @@ APART = "apart"
 _AFTER: dict[tuple[str, int], Callable[[np.ndarray, dict[str, Any]], np.ndarray]] = {
     ("tgit.flip", 1): lambda pixels, params: pixels[:, ::-1] if params["axis"] == "horizontal" else pixels[::-1],
 }
-
-
-@dataclass(frozen=True)
-class Tokenized:
-    """Which tokenizer's codes are looked up."""
-
-    fingerprint: str
-    num_tokens: int
 
 
 @dataclass(frozen=True)
@@ -56,11 +47,11 @@ class Realiser:
     def __init__(self, making: Making) -> None:
         self._making = making
         self._texts: Texts | None = None
-        self._codes: RowCache | None = None
+        self._codes: TokenCache | None = None
         self._kept: KeptCache | None = None
         if making.tokenized is not None and making.tokens:
-            given, folder = making.tokenized, Path(making.tokens)
-            self._codes = token_cache(folder, given.fingerprint, given.num_tokens, making.side)
+            folder = Path(making.tokens)
+            self._codes = TokenCache(folder, making.tokenized, making.side)
             self._kept = KeptCache(folder, making.side)
         self._pixels = pixel_cache(Path(making.pixels), making.side) if making.pixels else None
 
@@ -99,9 +90,8 @@ class Realiser:
         texts = tuple(self._texts(each.text) for each in inputs)
         codes = None
         if self._codes is not None:
-            found, here = self._codes.get(keys)
-            codes = np.where(here[:, None], found, -1).astype(np.int32)
-            if here.all():
+            codes = self._codes.codes(keys)
+            if (codes[:, 0] >= 0).all():
                 return SidePiece(texts, rows, keys, codes, None)
         return SidePiece(texts, rows, keys, codes, self.load(refs, keys, loaded))
 

@@ -60,6 +60,10 @@ class RowCache:
                 here[place] = True
         return found, here
 
+    def has(self, keys: Sequence[bytes]) -> np.ndarray:
+        """bool [n]: which of them have an entry. Cheaper than `get`, which reads the rows and checks them."""
+        return np.array(self._find(keys), np.int64) >= 0
+
     def put(self, keys: Sequence[bytes], rows: np.ndarray) -> None:
         """Append rows [n, *shape]. Raises UserError when the disk is full; the cache stays readable."""
         if not keys:

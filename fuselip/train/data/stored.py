@@ -19,7 +19,7 @@ from fuselip.core.files import read_json
 from fuselip.train.data.pieces import NO_IMAGE, Address, Piece, SidePiece, drawn
 from fuselip.train.data.realise import Making
 from fuselip.train.data.texts import Texts
-from fuselip.train.data.tokens import token_cache
+from fuselip.train.data.tokens import TokenCache
 
 PLAN, MANIFEST = "plan.json", "prepared.json"
 SCHEMA = 1
@@ -74,9 +74,7 @@ class Stored:
             self._groups = self._groups[np.isin(kind_of, wanted)]
         given = making.tokenized
         self._codes = (
-            token_cache(Path(making.tokens), given.fingerprint, given.num_tokens, making.side)
-            if given is not None and making.tokens
-            else None
+            TokenCache(Path(making.tokens), given, making.side) if given is not None and making.tokens else None
         )
 
     def __len__(self) -> int:
@@ -119,9 +117,8 @@ class Stored:
         ids = tuple(self._text(number) for number in texts)
         codes = None
         if self._codes is not None:
-            found, here = self._codes.get(keys)
-            codes = np.where(here[:, None], found, -1).astype(np.int32)
-            if here.all():
+            codes = self._codes.codes(keys)
+            if (codes[:, 0] >= 0).all():
                 return SidePiece(ids, rows, keys, codes, None)
         return SidePiece(ids, rows, keys, codes, self._pixels[shard][used])
 
