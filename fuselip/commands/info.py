@@ -44,10 +44,10 @@ def describe(what: str) -> dict[str, Any]:
     """Raises UsageError for an unknown name, UserError for a folder that holds no checkpoint."""
     from fuselip.core.files import sha256_file
     from fuselip.model.checkpoints import blank, load_model, read_config, weights_file
+    from fuselip.model.image_tokenizers import bundled_file
     from fuselip.model.models import MODELS, model_of
     from fuselip.model.toklip import counted
     from fuselip.model.toklip_config import TokLIPConfig
-    from fuselip.model.weights import bundled_file
 
     folder = Path(what).expanduser()
     stored: dict[str, Any] = {}

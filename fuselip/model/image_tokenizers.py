@@ -31,6 +31,12 @@ PREFIX = "image_tokenizer.model."
 TOKLIP_PREFIX = "visual.trunk.vq."
 
 
+def bundled_file(name: str) -> Path | None:
+    """The trained weights of a model that the package ships, of the configuration it has in MODELS."""
+    path = DATA / f"{name}.safetensors"
+    return path if path.is_file() else None
+
+
 def shipped_file(config: Config) -> Path | None:
     """A file of the package with trained weights of this configuration's image tokenizer, if it has all of them."""
     paths = [path for path, _, _ in _parts(config)]

@@ -19,7 +19,7 @@ from fuselip.core.plugins import did_you_mean
 from fuselip.model import hub
 from fuselip.model.checkpoints import CONFIG_FILE, Network, load_model, read_config, weights_file
 from fuselip.model.configs import Config
-from fuselip.model.image_tokenizers import DATA
+from fuselip.model.image_tokenizers import bundled_file
 from fuselip.model.models import MODELS, Official, model_of
 from fuselip.model.random_init import random_model
 from fuselip.model.toklip_checkpoint import load_official
@@ -90,12 +90,6 @@ def find(name: str, weights: str = AUTO, *, seed: int = 0, offline: bool = False
         snapshot = hub.cached(repo, revision) if pinned else None
         return _of_cache(repo, snapshot) if snapshot else _of_hub(repo, revision or None, offline)
     return _local(name, weights)
-
-
-def bundled_file(name: str) -> Path | None:
-    """The trained weights of a model that the package ships, of the configuration it has in MODELS."""
-    path = DATA / f"{name}.safetensors"
-    return path if path.is_file() else None
 
 
 def trained_at_hand() -> list[str]:

@@ -123,7 +123,7 @@ def test_wrong_image_side_is_refused() -> None:
 
 def test_bundled_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the package holds is taken first, and said to be; where it holds none, that is said."""
-    monkeypatch.setattr(weights, "DATA", tmp_path)
+    monkeypatch.setattr(image_tokenizers, "DATA", tmp_path)
     with pytest.raises(UsageError, match="no trained weights of siglip-ti-sf"):
         fuselip.load("siglip-ti-sf", weights="bundled")
     assert fuselip.load("siglip-ti-sf", offline=True).info.weights.is_random
@@ -137,20 +137,20 @@ def test_bundled_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "siglip-ti-sf --weights bundled" in weights.trained_at_hand()
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if weights.bundled_file(name)])
+@pytest.mark.parametrize("name", [name for name in MODELS if image_tokenizers.bundled_file(name)])
 def test_shipped_weights_are_those_of_their_card(name: str) -> None:
     record = fuselip.load(name, device="cpu", offline=True).info.weights
     assert record.source == "bundled"
-    assert f"`{record.sha256}`" in (weights.DATA / f"{name}.md").read_text("utf-8")
+    assert f"`{record.sha256}`" in (image_tokenizers.DATA / f"{name}.md").read_text("utf-8")
 
 
 def test_all_weights_are_light_and_belong_to_the_package() -> None:
     """What a wheel leaves out would be missed on other machines alone."""
     root = Path(__file__).parents[2]
     globs = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
-    for path in weights.DATA.iterdir():
+    for path in image_tokenizers.DATA.iterdir():
         assert any(fnmatch(f"data/{path.name}", glob) for glob in globs["fuselip.model"]), path
-    assert sum(path.stat().st_size for path in weights.DATA.glob("*.safetensors")) < 40e6
+    assert sum(path.stat().st_size for path in image_tokenizers.DATA.glob("*.safetensors")) < 40e6
 
 
 def test_models_start_from_the_shipped_tokenizer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 import fuselip
 from fuselip.cli import main
 from fuselip.core.errors import UsageError, UserError
-from fuselip.model import weights
+from fuselip.model import image_tokenizers
 from fuselip.model.checkpoints import save_model
 from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.models import model_of
@@ -200,7 +200,7 @@ def test_shipping(legs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Shipped weights are what the model loads by default, here from a folder in the package's place."""
     data = tmp_path / "data"
     data.mkdir()
-    monkeypatch.setattr(weights, "DATA", data)
+    monkeypatch.setattr(image_tokenizers, "DATA", data)
     done = call("ship", *legs, "--into", data)
     assert done.exit_code == 0, done.output
     assert done.stdout == (
