@@ -11,6 +11,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,10 @@ COLUMNS = pa.schema(
         }.items()
     ]
 )
+
+
+File = Path | BytesIO
+"""A file, or its bytes in an object that names itself in messages."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def _row(variant: str, prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def read(path: Path) -> PredictionFile:
+def read(path: File) -> PredictionFile:
     """Read and check the file. Raises UserError, naming it and the row, for what no run of ours can have written."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -129,7 +134,7 @@ def read(path: Path) -> PredictionFile:
     return PredictionFile(header, variants)
 
 
-def _header(schema: pa.Schema, path: Path) -> dict[str, str]:
+def _header(schema: pa.Schema, path: File) -> dict[str, str]:
     _require(schema.equals(COLUMNS), path, "does not have the columns of a predictions file")
     header = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     _require(header.pop("schema", None) == SCHEMA, path, f"is not of schema {SCHEMA}; another version made it")
@@ -144,7 +149,7 @@ def _rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _prediction(row: dict[str, Any], path: Path) -> Prediction:
+def _prediction(row: dict[str, Any], path: File) -> Prediction:
     where = f"query {row['query']!r} of {row['variant']}"
     try:
         tags = json.loads(row["tags"])
@@ -229,7 +234,7 @@ def _question(prediction: Prediction) -> tuple[Any, ...]:
     return prediction.query, prediction.cluster, prediction.group, prediction.tags, prediction.pool, answers
 
 
-def _require(condition: bool, path: Path, fault: str) -> None:
+def _require(condition: bool, path: File, fault: str) -> None:
     if not condition:
         raise UserError(f"{path} {fault}; it was edited or is damaged")
 

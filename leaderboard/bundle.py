@@ -262,7 +262,7 @@ def _predictions(where: str, data: bytes, claim: Result) -> PredictionFile:
     from benchmarks import predictions
 
     try:
-        file = predictions.read(_Held(data, where))  # type: ignore[arg-type]
+        file = predictions.read(_Held(data, where))
     except (ValueError, TypeError, RecursionError) as error:  # a UserError is a ValueError
         raise BundleError([Fault(where, str(error)[:400].removeprefix(where).strip(), _AGAIN)]) from None
     says = {"task": claim.name, "version": str(claim.version), "data_hash": claim.data_hash}

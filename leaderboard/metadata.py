@@ -33,8 +33,11 @@ EXAMPLES: Mapping[str, Any] = {
 }
 
 
-def _text(longest: int) -> Any:
-    return Annotated[str, msgspec.Meta(min_length=1, max_length=longest)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+Line = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+Sentence = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Link = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+Paragraph = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,16 +46,16 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     `quantised` declares a run whose vectors were scored as integers or signs (`fuselip-bench run --quantise`).
     """
 
-    name: _text(80)  # type: ignore[valid-type]
-    organisation: _text(120)  # type: ignore[valid-type]
-    link: _text(300)  # type: ignore[valid-type]
-    revision: _text(120)  # type: ignore[valid-type]
-    licence: _text(80)  # type: ignore[valid-type]
+    name: Word
+    organisation: Line
+    link: Link
+    revision: Line
+    licence: Word
     parameters: Annotated[int, msgspec.Meta(ge=1, le=10**14)]
     dimension: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
-    fusion_policy: _text(200)  # type: ignore[valid-type]
-    training_data: _text(2000)  # type: ignore[valid-type]
-    contact: _text(200)  # type: ignore[valid-type]
+    fusion_policy: Sentence
+    training_data: Paragraph
+    contact: Sentence
     quantised: Literal["none", "int8", "binary"] = "none"
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fuselip.core.errors import UserError
 
+Name = TypeVar("Name", bound=str)
 
-def choice(value: Mapping[str, Any], key: str, allowed: Mapping[str, str], where: str) -> str:
+
+def choice(value: Mapping[str, Any], key: str, allowed: Mapping[str, Name], where: str) -> Name:
     """Our name of the word that stands there. Raises UserError for one that is not among `allowed`."""
     found = value.get(key)
     if not isinstance(found, str) or found not in allowed:

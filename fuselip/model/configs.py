@@ -212,9 +212,9 @@ class FuseLIPConfig(_Text):
                 context_length,
                 True,
                 mlm_probability,
-                padding,  # type: ignore[arg-type]
+                padding,
                 text_tokenizer,
-                features,  # type: ignore[arg-type]
+                features,
                 count,
             )
         except UsageError as error:
@@ -290,16 +290,17 @@ class LateFusionConfig(_Text):
     def from_json(cls, value: Mapping[str, Any], where: str = "config.json") -> LateFusionConfig:
         """Read what `to_json` writes. Raises UserError naming the key that is wrong."""
         towers = choice(value, "towers", {name: name for name in TOWERS}, where)
-        fusion = choice(value, "fusion", {"add": "add", "magiclens": "magiclens"}, where)
+        fusion = choice(value, "fusion", _FUSIONS, where)
         padding = choice(value, "padding", _PADDINGS, where)
         context_length = int(number(value, "context_length", 2, MAX_CONTEXT_LENGTH, where))
         text = choice({"text_tokenizer": "clip", **value}, "text_tokenizer", _TEXTS, where)
-        return cls(towers, fusion, padding, context_length, text)  # type: ignore[arg-type]
+        return cls(towers, fusion, padding, context_length, text)
 
 
 _MODEL_NAME, _LATE_NAME = "fuse-clip-titok", "fuselip-late-fusion"
-_PADDINGS = {"id": "id", "length": "length"}
-_FEATURES = {name: name for name in get_args(ImageFeatures)}
+_FUSIONS: Mapping[str, Fusion] = {"add": "add", "magiclens": "magiclens"}
+_PADDINGS: Mapping[str, Padding] = {"id": "id", "length": "length"}
+_FEATURES: Mapping[str, ImageFeatures] = {name: name for name in get_args(ImageFeatures)}
 _TEXTS = {name: name for name in TEXTS}
 
 Config = FuseLIPConfig | LateFusionConfig | TokLIPConfig

@@ -94,7 +94,7 @@ def _with_tokenizer(name: str, base: Config, parts: Sequence[str]) -> Model:
     if not isinstance(base, FuseLIPConfig):
         raise UsageError(f"{name!r}: late fusion looks at pixels; only a FuseLIP takes another image tokenizer")
     tokenizer, *options = parts
-    features = [each for each in options if each in get_args(ImageFeatures)]
+    features = [each for each in get_args(ImageFeatures) if each in options]
     counts = [each for each in options if each.isdecimal()]
     if len(features) > 1 or len(counts) > 1 or len(features) + len(counts) < len(options):
         raise UsageError(
@@ -103,7 +103,7 @@ def _with_tokenizer(name: str, base: Config, parts: Sequence[str]) -> Model:
     config = replace(
         base,
         image_tokenizer=tokenizer,
-        image_features=features[0] if features else "ids",  # type: ignore[arg-type]
+        image_features=features[0] if features else "ids",
         image_tokens=int(counts[0]) if counts else 0,
     )
     return Model(replace(config, context_length=max(base.context_length, config.num_image_tokens + TEXT_ROOM)))
