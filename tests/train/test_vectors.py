@@ -35,6 +35,7 @@ from fuselip.train.step import Stepper
 from fuselip.train.studies import STUDIES, variants
 
 VECTORS, BOTH = (f"{small.NAME}+grid64-siglip:{kind}" for kind in ("vectors", "both"))
+pytestmark = pytest.mark.usefixtures("small_config")
 SCENES = (Part("datagen.training:scenes", 1.0, {"kind": "captions", "size": 64, "count": 4}),)
 
 
