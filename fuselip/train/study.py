@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from fuselip.core.plugins import load
 from fuselip.core.provenance import provenance
 from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.models import model_of
-from fuselip.train.config import Hook, Train, changes, from_json, override, to_json
+from fuselip.train.config import FREE, Hook, Train, changes, flat, from_json, override, to_json
 from fuselip.train.data.config import DataConfig, Part
 from fuselip.train.data.mixtures import mixture
 from fuselip.train.recipes import tiny
@@ -71,7 +72,7 @@ def lacking(row: Row, setup: Setup) -> str:
     )
 
 
-def run_row(row: Row, folder: Path, config: Train, say: Say) -> dict[str, Any]:
+def run_row(folder: Path, config: Train, say: Say) -> dict[str, Any]:
     """Train and measure one row with one seed, or take what lies in `folder`; {config, scores, curve, seconds, ...}.
 
     Raises what training raises, and UserError where the measurement gives no numbers.
@@ -120,24 +121,24 @@ def run_study(
     `after` is given {row: {"runs": {seed: what `run_row` gives}, "lacking": why not}}.
     """
     found: dict[str, Any] = {name: {"runs": {}, "lacking": lacking(row, setup)} for name, row in study.rows.items()}
-    waiting: list[tuple[str, int]] = []
-    for name in study.rows:
-        for seed in setup.seeds:
-            if (folder_of(setup, name, seed) / ROW_FILE).is_file():
-                waiting.insert(0, (name, seed))
-            elif name in only and not found[name]["lacking"]:
-                waiting.append((name, seed))
+    runs = {(name, seed): config_of(row, setup, seed) for name, row in study.rows.items() for seed in setup.seeds}
+    folders = {key: folder_of(setup, config) for key, config in runs.items()}
+    done = {folder for folder in folders.values() if (folder / ROW_FILE).is_file()}
+    asked = {folders[name, seed] for name, seed in runs if name in only and not found[name]["lacking"]}
     after(found)
-    for name, seed in waiting:
-        row, folder = study.rows[name], folder_of(setup, name, seed)
-        say(f"{name}, seed {seed}: {folder}")
-        found[name]["runs"][seed] = run_row(row, folder, config_of(row, setup, seed), say)
-        after(found)
+    for key in sorted(runs, key=lambda key: folders[key] not in done):
+        if folders[key] in done | asked:
+            say(f"{key[0]}, seed {key[1]}: {folders[key]}")
+            found[key[0]]["runs"][key[1]] = run_row(folders[key], runs[key], say)
+            after(found)
 
 
-def folder_of(setup: Setup, name: str, seed: int) -> Path:
-    plain = re.sub(r"[^A-Za-z0-9.]+", "-", name)
-    return setup.runs / plain / f"{setup.steps}-steps-seed-{seed}"
+def folder_of(setup: Setup, config: Train) -> Path:
+    """A run's folder, named by what decides its weights: rows and studies that ask for the same share it."""
+    deciding = {key: value for key, value in flat(to_json(config)).items() if key not in FREE}
+    told = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    plain = re.sub(r"[^A-Za-z0-9.]+", "-", config.model)
+    return setup.runs / f"{plain}-{config.steps}-steps-seed-{config.seed}-{told[:12]}"
 
 
 def _tokenizer(row: Row, setup: Setup) -> str:

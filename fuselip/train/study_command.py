@@ -21,7 +21,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--only", multiple=True, metavar="ROW", help="Run this row alone; may repeat.")
 @click.option("--tokenizers", type=FOLDER, help="Folder of trained image tokenizers: grid16, grid128, ...")
 @click.option("--measure", help="Code that measures a run, module:attr.  [default: the five families]")
-@click.option("--runs", type=FOLDER, default=Path("runs/studies"), show_default=True, help="Folder of the runs.")
+@click.option("--runs", type=FOLDER, default=Path("runs/studies"), show_default=True, help="Folder of all runs.")
 @click.option("--out", type=FOLDER, default=Path("docs/studies"), show_default=True, help="Folder of the tables.")
 @click.option("--report", is_flag=True, help="Run nothing; write the tables of what is done.")
 @click.option("--list", "listing", is_flag=True, help="The studies and their rows.")
@@ -61,7 +61,7 @@ def study(
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data} is not a folder; `fuselip prepare` makes one")
     named = {"measure": measure} if measure else {}
-    setup = Setup(steps, _numbers(seeds), runs / name, str(data or ""), settings, tokenizers, **named)
+    setup = Setup(steps, _numbers(seeds), runs, str(data or ""), settings, tokenizers, **named)
     rows = () if report else only or tuple(chosen.rows)
     with variants():
         run_study(

@@ -28,7 +28,7 @@ NOTES = "notes.txt"
 
 def measure(folder: Path, step: int) -> dict[str, float]:
     """The share of the run that is done, as a score of two tasks; the call is noted beside the run."""
-    with (folder.parents[2] / NOTES).open("a") as notes:
+    with (folder.parents[1] / NOTES).open("a") as notes:
         notes.write(f"{step} ")
     value = step / 4
     return {"mean": value, "mean/low": value / 2, "mean/high": 1.0, "mean/chance": 0.25, "colours/red": value}
@@ -40,7 +40,12 @@ def another(folder: Path, step: int) -> dict[str, float]:
 
 @pytest.fixture
 def study(small_config: FuseLIPConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = {"early": Row(small.NAME), "score fusion": Row("small-sf", ("optim.lr=1e-4",)), "later": Row(small.NAME)}
+    rows = {
+        "early": Row(small.NAME),
+        "score fusion": Row("small-sf", ("optim.lr=1e-4",)),
+        "later": Row(small.NAME, ("optim.lr=2e-4",)),
+    }
+    rows["early again"] = Row(small.NAME)
     found = Study("Is <early> better?", rows, {"half-way": "there is no such model"})
     monkeypatch.setitem(studies.STUDIES, "tiny", found)
 
@@ -65,8 +70,12 @@ def call(folder: Path, *arguments: str) -> Result:
 
 
 def measured(folder: Path) -> dict[str, str]:
-    """The steps at which each row was measured."""
-    return {path.parent.name: path.read_text() for path in sorted((folder / "runs").rglob(NOTES))}
+    """The steps at which each model was measured, over its seeds."""
+    found: dict[str, str] = {}
+    for path in sorted((folder / "runs").rglob(NOTES)):
+        name = path.parent.name.split("-4-steps")[0]
+        found[name] = found.get(name, "") + path.read_text()
+    return found
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -98,7 +107,7 @@ def test_untrained_tokenizers_are_told(tmp_path: Path) -> None:
 def test_a_study_is_run_kept_and_told(study: None, tmp_path: Path) -> None:
     done = call(tmp_path, "--only", "early", "--only", "score fusion", "--seeds", "1,2")
     assert done.exit_code == 0, done.output
-    assert measured(tmp_path) == {"early": "1 2 3 4 1 2 3 4 ", "score-fusion": "1 2 3 4 1 2 3 4 "}
+    assert measured(tmp_path) == {small.NAME: "1 2 3 4 1 2 3 4 ", "small-sf": "1 2 3 4 1 2 3 4 "}
     table = (tmp_path / "out" / "tiny.md").read_text()
     early = next(line for line in table.splitlines() if line.startswith("| early |"))
     assert "1.000 [1.000, 1.000] | 1.000 [1.000, 1.000] | 2 |" in early
@@ -113,19 +122,19 @@ def test_a_study_is_run_kept_and_told(study: None, tmp_path: Path) -> None:
     texts = {each.text for each in ElementTree.parse(tmp_path / "out" / "tiny.svg").iter() if each.text}
     assert {"early", "score fusion", "1.000"} <= texts
     assert call(tmp_path, "--seeds", "1", "--only", "early").exit_code == 0
-    assert len(measured(tmp_path)["early"].split()) == 8
+    assert len(measured(tmp_path)[small.NAME].split()) == 8
     assert "1.000 [0.500, 1.000] | 1.000 | 1 |" in (tmp_path / "out" / "tiny.md").read_text()
 
 
 def test_a_run_that_ended_unmeasured_is_measured(study: None, tmp_path: Path) -> None:
     """As after a kill between the last checkpoint and its measurement."""
     assert call(tmp_path, "--only", "early").exit_code == 0
-    folder = tmp_path / "runs" / "tiny" / "early" / "4-steps-seed-1"
+    (folder,) = (tmp_path / "runs").iterdir()
     (folder / "row.json").unlink()
     log = folder / "metrics.jsonl"
     log.write_text("".join(line + "\n" for line in log.read_text().splitlines() if "hook/" not in line))
     assert call(tmp_path, "--only", "early").exit_code == 0
-    assert measured(tmp_path) == {"early": "1 2 3 4 4 "}
+    assert measured(tmp_path) == {small.NAME: "1 2 3 4 4 "}
 
 
 def test_another_measurement_is_made_anew(study: None, tmp_path: Path) -> None:
@@ -152,8 +161,15 @@ def test_the_interval_over_seeds_is_students() -> None:
     assert estimate([{"mean": 0.5}], "mean").low is None
 
 
-def test_a_changed_row_is_refused(study: None, tmp_path: Path) -> None:
+def test_changed_settings_are_another_run(study: None, tmp_path: Path) -> None:
     assert call(tmp_path, "--only", "early").exit_code == 0
-    refused = call(tmp_path, "--only", "early", "--set", "optim.lr=0.5")
-    assert refused.exit_code == 2
-    assert "optim.lr" in refused.output
+    assert call(tmp_path, "--only", "early", "--set", "optim.lr=0.5").exit_code == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+    assert "optim.lr=0.5" in (tmp_path / "out" / "tiny.md").read_text()
+
+
+def test_rows_that_ask_for_the_same_run_share_it(study: None, tmp_path: Path) -> None:
+    assert call(tmp_path, "--only", "early").exit_code == 0
+    found = json.loads((tmp_path / "out" / "tiny.json").read_text())["rows"]
+    assert found["early again"]["runs"] == found["early"]["runs"]
+    assert measured(tmp_path) == {small.NAME: "1 2 3 4 "}
