@@ -1,6 +1,7 @@
 """Corruptions of a question: a picture with noise, blur, JPEG blocks or a hole; a text with slips or missing words.
 
-Seeded by what they corrupt: the same question is corrupted alike in every run and for every encoder.
+Or a half that is missing or another question's. Seeded by what they corrupt: the same question is corrupted alike in
+every run and for every encoder.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from benchmarks.controls import stripped
+from benchmarks.controls import stripped, swapped
 from benchmarks.types import Query
 from fuselip.core import seeds
 from fuselip.core.types import ImageRef, Input, Operation
@@ -103,6 +104,36 @@ def variants(queries: Sequence[Query]) -> dict[str, Sequence[Query]]:
     for name, (slip, _) in TEXTS.items():
         found[name] = [_with(query, text=slip) for query in queries]
     return {name: rows for name, rows in found.items() if name == "clean" or changed(queries, rows)}
+
+
+def conditions(queries: Sequence[Query]) -> dict[str, Sequence[Query]]:
+    """`variants`, and "wrong image", "wrong text" (another question's) and "upper case", where they apply."""
+    found = variants(queries)
+    further = {
+        "wrong image": swapped(queries),
+        "wrong text": wrong_texts(queries),
+        "upper case": [_with(query, text=str.upper) for query in queries],
+    }
+    return found | {name: rows for name, rows in further.items() if rows is not None and changed(queries, rows)}
+
+
+def wrong_texts(queries: Sequence[Query]) -> tuple[Query, ...] | None:
+    """Every query of both modalities with the text of another such query, one that reads otherwise.
+
+    None (n/a) where there are no two texts. Other queries stay as they are, as in `controls.swapped`.
+    """
+    texts = sorted({query.input.text for query in queries if query.input.modality == "image+text"})
+    if len(texts) < 2:
+        return None
+
+    def other(query: Query) -> Query:
+        if query.input.modality != "image+text":
+            return query
+        rest = [text for text in texts if text != query.input.text]
+        drawn = int(seeds.generator("corruption", "wrong text", query.key).integers(len(rest)))
+        return replace(query, input=replace(query.input, text=rest[drawn]))
+
+    return tuple(map(other, queries))
 
 
 def changed(before: Sequence[Query], after: Sequence[Query]) -> int:

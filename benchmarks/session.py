@@ -195,6 +195,7 @@ class Session:
         if made is None:
             return {"inputs": 0, "encoded_batches": 0, "reused_batches": 0, "encode_seconds": 0.0}
         return {
+            "dim": made.dim,
             "inputs": len(made.rows),
             "encoded_batches": made.encoded_batches,
             "reused_batches": made.reused_batches,

@@ -90,6 +90,8 @@ def read_summary(run: Path) -> dict[str, Any]:
     if odd:
         what = f"lacks {', '.join(odd)}: it was edited, or made by another version"
         raise BundleError([Fault(str(run / "summary.json"), what, "run again with this version")])
+    if summary["model"].get("dim") is None:  # an encoder need not say it: the run saw its vectors
+        summary["model"] = {**summary["model"], "dim": (summary.get("embedding") or {}).get("dim")}
     return summary
 
 

@@ -19,7 +19,7 @@ from fuselip.core.files import read_json, write_json
 from leaderboard import bundle
 from leaderboard.bundle import BundleError, Limits
 from leaderboard.metadata import is_link, parse
-from leaderboard.pack import pack
+from leaderboard.pack import pack, read_summary
 from leaderboard.pack_command import command
 from leaderboard.redaction import differences, redact, redacted
 from leaderboard.template import template
@@ -227,6 +227,13 @@ def test_without_metadata_a_template_says_what_the_run_recorded(tmp_path: Path) 
     told = call.invoke(command, [str(tmp_path / "none"), "--metadata", str(tmp_path / "x.json"), "--out", str(out)])
     assert isinstance(told.exception, BundleError)
     assert not (tmp_path / "x.json").exists()
+
+
+def test_the_run_tells_a_dimension_that_the_encoder_does_not(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    edit(run / "summary.json", model={**read_json(run / "summary.json")["model"], "dim": None})
+    assert template(read_summary(run))["dimension"] == DIM
+    assert f"vectors of {DIM} numbers" in refused(run, about(tmp_path, dimension=31), tmp_path / "my.zip")
 
 
 def test_a_template_of_a_quantised_run_declares_it(tmp_path: Path) -> None:
