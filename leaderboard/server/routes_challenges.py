@@ -30,11 +30,11 @@ _SECURED: dict[str, Any] = {"security": [{"token": []}]}
 
 
 class Wish(BaseModel):
-    """`tasks`: names or patterns, of those that can be asked afresh; `questions`: the most of each task."""
+    """`tasks`: names or patterns, of those that can be asked afresh (none: all); `questions`: the most of each task."""
 
     model_config = ConfigDict(extra="forbid")
 
-    tasks: Annotated[list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=100)]
+    tasks: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=100)] = []
     questions: Annotated[int, Field(ge=1, le=10_000)] = 50
     hours: Annotated[float, Field(gt=0, le=24 * 14)] = 24
 

@@ -175,14 +175,14 @@ def test_a_refusal_ends_it_at_once_and_shows_no_key(server: Server, monkeypatch:
 
 def test_time_is_bounded(server: Server) -> None:
     def plan(_: Server, body: dict[str, Any]) -> Reply:
-        time.sleep(0.6)
+        time.sleep(3)
         return openai(_, body)
 
     server.plan = plan
     started = time.monotonic()
     with pytest.raises(UserError, match=r"timeout: no reply within 0\.1 s"):
         encoder(server, timeout="0.1", attempts="1").encode([Input("a")])
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2.5
 
 
 def test_redirects_are_not_followed(server: Server) -> None:

@@ -99,7 +99,7 @@ def test_imagenet_real_names_and_templates(tmp_path: Path, shared: Path) -> None
     started = time.perf_counter()
     data = load_task(TASKS["imagenet/zero-shot"], TaskContext(data=tmp_path, limit=1))
     contents = {candidate.content for candidate in data.candidates.values()}
-    assert time.perf_counter() - started < 3
+    assert time.perf_counter() - started < 60  # about 1 s; what grows with the square of the prompts takes minutes
     assert len(data.candidates) == 1000
     assert {len(candidate.inputs) for candidate in data.candidates.values()} == {80}
     prompts = {item for candidate in data.candidates.values() for item in candidate.inputs}

@@ -52,7 +52,7 @@ def test_decompression_bomb_is_refused_before_decoding(tmp_path: Path, size: tup
             attempt()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 10  # a few ms; decoding would take minutes
     assert peak < 5 << 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB: the codecs' own memory too
 

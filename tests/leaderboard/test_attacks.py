@@ -178,8 +178,9 @@ def test_a_bad_bundle_is_refused_with_the_reason(
     assert [row for row in site.store.rows() if row.id == told["id"]] == []
 
 
-def test_the_honest_bundle_is_accepted(tmp_path: Path, honest: Files, site: Site) -> None:
-    """So that what is refused above is refused for what was done to it."""
+def test_the_honest_bundle_is_accepted(tmp_path: Path, honest: Files) -> None:
+    """So that what is refused above is refused for what was done to it. On a site that has seen no copy of it."""
+    site = Site(tmp_path / "store", tmp_path / "answers", LIMITS)
     told = site.submit(sealed(honest), site.token()).json()
     site.verify()
     assert site.client.get(told["url"]).json()["state"] == "accepted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,16 @@ pytest.importorskip("jinja2")
 pytest.importorskip("httpx")
 
 import msgspec
+from click.testing import CliRunner
 from lb_bundles import make_bundle
-from lb_server import API, Site, bearer, is_error
+from lb_server import API, Site, bearer, get, is_error, post, serving, until
 
 from benchmarks.challenge_file import Response, Told, read_challenge, write_response
+from benchmarks.cli import main as bench
+from leaderboard.store import Store
 
 pytestmark = pytest.mark.slow
-WISH = {"tasks": ["scenes/position"], "questions": 2}
+WISH: dict[str, Any] = {"tasks": ["scenes/position"], "questions": 2}
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="module")
 def owner(site: Site) -> tuple[str, str]:
+    return owner_on(site)
+
+
+def owner_on(site: Site) -> tuple[str, str]:
     """(token, id of its accepted submission)."""
     token = site.token()
     id_ = site.submit(make_bundle(site.folder.parent, tasks=("scenes/position",)).read_bytes(), token).json()["id"]
@@ -67,7 +75,7 @@ def test_it_keeps_its_seed(site: Site) -> None:
     held = site.store.challenge(told["id"]).seed
     assert held not in site.client.get(f"{API}/challenges").text
     assert held.encode() not in made.content
-    for bad in ({"tasks": ["cirr/none"]}, {"tasks": []}, {"hours": 0}, {"questions": 0}, {"seed": 1}):
+    for bad in ({"tasks": ["cirr/none"]}, {"tasks": [""]}, {"hours": 0}, {"questions": 0}, {"seed": 1}):
         reply = site.client.post(f"{API}/challenges", json={**WISH, **bad}, headers=bearer(token))
         assert is_error(reply, 422, "invalid")
 
@@ -109,8 +117,9 @@ def test_what_is_no_response(site: Site, owner: tuple[str, str]) -> None:
         assert is_error(reply, 400, "invalid_response")
 
 
-def test_a_submission_tries_a_few_a_week(site: Site, owner: tuple[str, str]) -> None:
-    token, id_ = owner
+def test_a_submission_tries_a_few_a_week(tmp_path: Path) -> None:
+    site = Site(tmp_path / "store", tmp_path / "answers")
+    token, id_ = owner_on(site)
     made = hand_out(site, token)
     for number in range(3):
         about = {"names": [], "questions": 1, "created": "2026-01-01T00:00:00Z", "content": ""}
@@ -119,3 +128,23 @@ def test_a_submission_tries_a_few_a_week(site: Site, owner: tuple[str, str]) -> 
     reply = respond(site, answered(made.content, id_), token)
     assert is_error(reply, 409, "no_try_left")
     assert "may be answered after 20" in reply.json()["error"]["message"]
+
+
+def test_the_benchmark_answers_a_server(tmp_path: Path) -> None:
+    """`run --challenge URL`: fresh questions of all tasks are asked for, answered and scored over the network."""
+    store = Store.open(tmp_path / "store")
+    token = tmp_path / "token"
+    token.write_text(store.token_create(("submit",), 1)[0])
+    with serving(tmp_path / "store") as (url, _):
+        data = make_bundle(tmp_path, tasks=("scenes/position",)).read_bytes()
+        id_ = post(f"{url}{API}/submissions", data, token.read_text())[1]["id"]
+        until(lambda: get(f"{url}{API}/submissions/{id_}")[1]["state"] == "accepted")
+        out = tmp_path / "response.zip"
+        options = ["--submission", id_, "--token-file", str(token), "--output", str(out)]
+        done = CliRunner().invoke(bench, ["run", "--model", "lb_bundles:Tuned", "--challenge", url, *options])
+        assert done.exit_code == 0, done.output
+        assert "questions answered" in done.output
+        assert "fresh questions" in done.output
+        (told,) = get(f"{url}{API}/challenges")[1]["challenges"]
+    assert (told["state"], told["used_by"]) == ("used", id_)
+    assert len(told["outcome"]["tasks"]) == len(told["tasks"]) > 30
