@@ -12,6 +12,7 @@ from fuselip.core.plugins import load
 COMMANDS = {
     "train": "fuselip.train.command:train",
     "prepare": "fuselip.train.data.command:prepare",
+    "mine": "fuselip.train.data.mine_command:mine",
     "train-tokenizer": "fuselip.train.tokenizer_command:train_tokenizer",
     "study": "fuselip.train.study_command:study",
     "card": "fuselip.train.card_command:card",

@@ -63,7 +63,10 @@ class FuseLIPConfig(_Text):
     `image_features`: what stands for a part of a picture: the embedding of its id, its vector from the image tokenizer
     through a projection, or their sum. `image_tokens`: codes of a picture where less than the tokenizer gives (0: all);
     the first ones, of a tokenizer that was trained to have its tail dropped.
-    Raises UsageError for features or a number of tokens that the image tokenizer does not give.
+    `join`: the block from which image and text tokens attend to each other; before it each kind keeps to itself (0:
+    early fusion, as published).
+    Raises UsageError for features or a number of tokens that the image tokenizer does not give, and for a `join` that
+    is no block's number.
     """
 
     transformer: str
@@ -75,10 +78,16 @@ class FuseLIPConfig(_Text):
     text_tokenizer: str = "clip"
     image_features: ImageFeatures = "ids"
     image_tokens: int = 0
+    join: int = 0
 
     def __post_init__(self) -> None:
         if wrong := misfit(self.image_tokenizer, self.image_features, self.image_tokens):
             raise UsageError(wrong)
+        if self.join and not 0 <= self.join < self.size.layers:
+            raise UsageError(
+                f"join is {self.join}, and the transformer {self.transformer!r} has the blocks 0 to "
+                f"{self.size.layers - 1}"
+            )
 
     @property
     def size(self) -> TransformerSize:
@@ -125,7 +134,9 @@ class FuseLIPConfig(_Text):
         text = "" if self.text_tokenizer == "clip" else f" and text tokenizer {self.text_tokenizer!r}"
         features = "" if self.image_features == "ids" else f", image features {self.image_features!r}"
         count = f", {self.image_tokens} image tokens" if self.image_tokens else ""
-        return f"transformer {self.transformer!r} with image tokenizer {self.image_tokenizer!r}{text}{features}{count}"
+        join = f", joined from block {self.join} on" if self.join else ""
+        tokenizer = f"image tokenizer {self.image_tokenizer!r}"
+        return f"transformer {self.transformer!r} with {tokenizer}{text}{features}{count}{join}"
 
     @property
     def mask_id(self) -> int:
@@ -142,8 +153,8 @@ class FuseLIPConfig(_Text):
         return self.image_offset + self.num_codes
 
     def to_json(self) -> dict[str, Any]:
-        """As the official config.json; the keys "padding", "text_tokenizer", "image_side", "image_features" and
-        "image_tokens" are ours, and are left out where they say what theirs implies.
+        """As the official config.json; the keys "padding", "text_tokenizer", "image_side", "image_features",
+        "image_tokens" and "join" are ours, and are left out where they say what theirs implies.
         """
         return {
             "model_name": _MODEL_NAME,
@@ -179,6 +190,8 @@ class FuseLIPConfig(_Text):
             ours["image_features"] = self.image_features
         if self.image_tokens:
             ours["image_tokens"] = self.image_tokens
+        if self.join:
+            ours["join"] = self.join
         return ours if self.image_side == IMAGE_SIZE else ours | {"image_side": self.image_side}
 
     @classmethod
@@ -199,6 +212,7 @@ class FuseLIPConfig(_Text):
         variant = image_variants()[tokenizer]
         count = int(number({"image_tokens": 0} | value, "image_tokens", 0, variant.num_latents, where))
         taken = count or variant.num_latents
+        join = int(number({"join": 0} | value, "join", 0, TRANSFORMERS[transformer].layers - 1, where))
         context_length = int(number(value, "context_length", taken + 2, MAX_CONTEXT_LENGTH, where))
         mlm_probability = float(number(value, "mlm_probability", 0, 1, where))
         text = value.get("text_config")
@@ -216,6 +230,7 @@ class FuseLIPConfig(_Text):
                 text_tokenizer,
                 features,
                 count,
+                join,
             )
         except UsageError as error:
             raise UserError(f"{where}: {error}") from error

@@ -13,18 +13,19 @@ from fuselip.core.errors import UserError
 from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.grid_tokenizer import GridEncoder
 from fuselip.model.image_tokens import VECTOR_DTYPE, ImageTokens, VectorTokenizer
-from fuselip.model.image_variants import FeatureVariant, ImageVariant, TokLIPVariant
+from fuselip.model.image_variants import FeatureVariant, ImageVariant, PatchVariant, TokLIPVariant
 from fuselip.model.linear import linear
 from fuselip.model.llamagen_vq import VQEncoder
 from fuselip.model.patch_features import FeatureTokenizer
+from fuselip.model.raw_patches import PatchTokenizer
 from fuselip.model.sizes import GridVariant, TiTokVariant
 from fuselip.model.titok import TiTokEncoder
-from fuselip.model.tokens import key_mask
+from fuselip.model.tokens import apart_mask, key_mask
 from fuselip.model.toklip_tokens import TokLIPTokenizer
 from fuselip.model.transformer import Blocks, Embedding, Linear
 from fuselip.model.vq_sizes import VQVariant
 
-Tokenizer = TiTokEncoder | GridEncoder | VQEncoder | FeatureTokenizer | TokLIPTokenizer
+Tokenizer = TiTokEncoder | GridEncoder | VQEncoder | FeatureTokenizer | PatchTokenizer | TokLIPTokenizer
 
 
 class FuseLIP(nn.Module):
@@ -42,7 +43,7 @@ class FuseLIP(nn.Module):
         self.logit_scale = nn.Parameter(torch.empty(()))
         self.logit_bias = nn.Parameter(torch.empty(()))
         self.image_tokenizer = _ImageTokenizer(config)
-        self.transformer = Blocks(config.size)
+        self.transformer = Blocks(config.size, join=config.join)
         self.token_embedding = Embedding(config.vocab_size, size.width)
         self.ln_final = nn.LayerNorm(size.width)
         if config.vector_dim:
@@ -78,29 +79,40 @@ class FuseLIP(nn.Module):
         """Those codes as token ids."""
         return self.image_codes(pixels_BCHW) + self.config.image_offset
 
-    def hidden(self, ids_BT: Tensor, lengths_B: Tensor, vectors_BKC: Tensor | None = None) -> Tensor:
+    def hidden(
+        self, ids_BT: Tensor, lengths_B: Tensor, vectors_BKC: Tensor | None = None, image_BT: Tensor | None = None
+    ) -> Tensor:
         """Hidden states [B, T, D] before the final norm (where the prediction head reads them).
 
         `vectors`: those of each sequence's picture, any numbers where it has none. They stand at image ids alone: where
         an id was replaced by [MASK], its vector is hidden as well. Raises UserError where they are missing.
+        `image`: which tokens are a picture's, hidden ones too; without it, those with image ids. Only a model with
+        `config.join` asks.
         """
-        return self.transformer(*self._embed(ids_BT, lengths_B, vectors_BKC))
+        return self.transformer(*self._embed(ids_BT, lengths_B, vectors_BKC, image_BT))
 
     def embed(self, ids_BT: Tensor, lengths_B: Tensor, vectors_BKC: Tensor | None = None) -> Tensor:
         """The state at each sequence's last token (its EOT) after the final norm: [B, D], not normalised.
 
         The same numbers as pooling `hidden`, with the last block computed for that token alone.
         """
-        x_BTD, mask = self._embed(ids_BT, lengths_B, vectors_BKC)
-        return self.ln_final(self.transformer.row(x_BTD, lengths_B - 1, mask))
+        x_BTD, mask, apart = self._embed(ids_BT, lengths_B, vectors_BKC, None)
+        return self.ln_final(self.transformer.row(x_BTD, lengths_B - 1, mask, apart))
 
-    def _embed(self, ids_BT: Tensor, lengths_B: Tensor, vectors_BKC: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Token plus position embeddings, and the attention mask, or None where every key may be seen."""
+    def _embed(
+        self, ids_BT: Tensor, lengths_B: Tensor, vectors_BKC: Tensor | None, image_BT: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Token plus position embeddings; the attention mask, or None where every key may be seen; and the mask of
+        the blocks before `config.join`, or None where there are none.
+        """
         mask = key_mask(ids_BT, lengths_B, self.config.padding)
         tokens_BTD = self.token_embedding(ids_BT)
         if self.config.vector_dim:
             tokens_BTD = self._with_vectors(tokens_BTD, ids_BT, vectors_BKC)
-        return tokens_BTD + self.positional_embedding[: ids_BT.shape[1]], mask
+        apart = None
+        if self.config.join:
+            apart = apart_mask(ids_BT >= self.config.image_offset if image_BT is None else image_BT, mask)
+        return tokens_BTD + self.positional_embedding[: ids_BT.shape[1]], mask, apart
 
     def _with_vectors(self, tokens_BTD: Tensor, ids_BT: Tensor, vectors_BKC: Tensor | None) -> Tensor:
         """Projected vectors in place of the embeddings of image ids, or added to them."""
@@ -144,16 +156,19 @@ def _tokenizer_of(variant: ImageVariant) -> Tokenizer:
             return VQEncoder(variant)
         case FeatureVariant():
             return FeatureTokenizer(variant)
+        case PatchVariant():
+            return PatchTokenizer(variant)
         case TokLIPVariant():
             return TokLIPTokenizer(variant)
 
 
 class ImageProjection(nn.Module):
-    """Vectors of the image tokenizer, whatever their scale, as token embeddings."""
+    """Vectors of the image tokenizer, whatever their scale (pixels as they are), as token embeddings."""
 
     def __init__(self, config: FuseLIPConfig) -> None:
         super().__init__()
-        self.ln = nn.LayerNorm(config.vector_dim)
+        # A norm would take from a patch of pixels how bright it is and how strong its contrast.
+        self.ln = nn.Identity() if isinstance(config.variant, PatchVariant) else nn.LayerNorm(config.vector_dim)
         self.proj = Linear(config.vector_dim, config.size.width)
 
     def forward(self, vectors_BKC: Tensor) -> Tensor:

@@ -85,12 +85,37 @@ class TokLIPVariant:
 
 TOKLIPS = {f"toklip-{size}": TokLIPVariant(size, f"fuselip-toklip-{size}") for size in SIZES}
 
-ImageVariant = TiTokVariant | GridVariant | VQVariant | FeatureVariant | TokLIPVariant
+
+@dataclass(frozen=True)
+class PatchVariant:
+    """The pixels of square patches as vectors, as they are: one code, and no weights. `patch`, `side`: in pixels."""
+
+    patch: int
+    side: int
+    repo: str
+
+    @property
+    def num_latents(self) -> int:
+        return (self.side // self.patch) ** 2
+
+    @property
+    def num_codes(self) -> int:
+        return 1
+
+    @property
+    def code_dim(self) -> int:
+        """Channels of a vector."""
+        return 3 * self.patch**2
+
+
+PATCHES = {"patches64": PatchVariant(8, 64, "fuselip-patches64")}  # by the number of patches
+
+ImageVariant = TiTokVariant | GridVariant | VQVariant | FeatureVariant | PatchVariant | TokLIPVariant
 
 
 def image_variants() -> dict[str, ImageVariant]:
     """All of them by name."""
-    return {**TITOKS, **GRIDS, **BSQ_GRIDS, **VQS, **FEATURES, **TOKLIPS}
+    return {**TITOKS, **GRIDS, **BSQ_GRIDS, **VQS, **FEATURES, **PATCHES, **TOKLIPS}
 
 
 def vector_dim(variant: ImageVariant) -> int:

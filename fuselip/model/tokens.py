@@ -40,6 +40,15 @@ def key_mask(ids_BT: Tensor, lengths_B: Tensor, padding: Padding) -> Tensor | No
     return None if bool(seen_BT.all()) else seen_BT[:, None, None, :]
 
 
+def apart_mask(image_BT: Tensor, mask: Tensor | None) -> Tensor:
+    """Which keys each token may see where picture and text keep to themselves: bool [B, 1, T, T].
+
+    `image`: which tokens are a picture's; `mask`: what `key_mask` gives.
+    """
+    alike_BQT = image_BT[:, :, None] == image_BT[:, None, :]
+    return alike_BQT[:, None] if mask is None else alike_BQT[:, None] & mask
+
+
 def by_length(sequences: Sequence[Sequence[int]], max_tokens: int) -> Iterator[list[int]]:
     """Indices of `sequences` in chunks of similar length, each at most `max_tokens` after padding (or one sequence)."""
     chunk: list[int] = []

@@ -73,7 +73,8 @@ class Attention(nn.Module):
     def forward(
         self, x_BTD: Tensor, mask: Tensor | None, rows_BQD: Tensor | None, residual_BQD: Tensor | None
     ) -> Tensor:
-        """Attend from `rows` (default: every token) to x. `mask` [B, 1, 1, T] is True where a key may be seen.
+        """Attend from `rows` (default: every token) to x. `mask` is True where a key may be seen: [B, 1, 1, T], or by
+        every token another [B, 1, T, T].
 
         The result is added to the residual stream, where there is one.
         """
@@ -104,24 +105,36 @@ class MLP(nn.Module):
 
 
 class Blocks(nn.Module):
-    """The blocks of one transformer, under the key that open_clip gives them. For the options see Block."""
+    """The blocks of one transformer, under the key that open_clip gives them. For the options see Block.
+
+    `join`: how many of the first blocks have a mask of their own, `apart`; not all of them.
+    """
 
     def __init__(
-        self, size: TransformerSize, *, hidden: int | None = None, eps: float = LN_EPS, tanh: bool = False
+        self,
+        size: TransformerSize,
+        *,
+        hidden: int | None = None,
+        eps: float = LN_EPS,
+        tanh: bool = False,
+        join: int = 0,
     ) -> None:
         super().__init__()
+        self.join = join
         self.resblocks = nn.ModuleList(Block(size, hidden=hidden, eps=eps, tanh=tanh) for _ in range(size.layers))
 
-    def forward(self, x_BTD: Tensor, mask: Tensor | None = None) -> Tensor:
-        """All rows [B, T, D]."""
-        for block in self.resblocks:
-            x_BTD = block(x_BTD, mask)
+    def forward(self, x_BTD: Tensor, mask: Tensor | None = None, apart: Tensor | None = None) -> Tensor:
+        """All rows [B, T, D]. Masks are those of `Attention`."""
+        for number, block in enumerate(self.resblocks):
+            x_BTD = block(x_BTD, apart if number < self.join else mask)
         return x_BTD
 
-    def row(self, x_BTD: Tensor, index_B: Tensor | int, mask: Tensor | None = None) -> Tensor:
+    def row(
+        self, x_BTD: Tensor, index_B: Tensor | int, mask: Tensor | None = None, apart: Tensor | None = None
+    ) -> Tensor:
         """One row of each sequence [B, D]: the same numbers, the last block computed for that row alone."""
-        for block in self.resblocks[:-1]:
-            x_BTD = block(x_BTD, mask)
+        for number, block in enumerate(self.resblocks[:-1]):
+            x_BTD = block(x_BTD, apart if number < self.join else mask)
         picked_B1D = x_BTD[torch.arange(len(x_BTD), device=x_BTD.device), index_B].unsqueeze(1)
         row_B1D: Tensor = self.resblocks[-1](x_BTD, mask, picked_B1D)
         return row_B1D.squeeze(1)

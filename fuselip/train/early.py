@@ -48,7 +48,10 @@ class Sequences(Prepared):
         vectors_nKC = self._vectors(rows, device)
         if self.masked is None:
             return Output(F.normalize(self.model.embed(ids_nT, lengths_n, vectors_nKC).float(), dim=-1))
-        states_nTD = self.model.hidden(ids_nT, lengths_n, vectors_nKC)
+        image_nT = None
+        if self.model.config.join:  # by the ids before some were hidden: [MASK] is of either kind
+            image_nT = to(self.ids[rows, :width] >= self.model.config.image_offset, device)
+        states_nTD = self.model.hidden(ids_nT, lengths_n, vectors_nKC, image_nT)
         pooled_nD = states_nTD[torch.arange(len(rows), device=device), lengths_n - 1]
         features_nD = F.normalize(self.model.ln_final(pooled_nD).float(), dim=-1)
         if mask_weight is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fuselip.model.configs import Config, FuseLIPConfig
-from fuselip.model.image_variants import FeatureVariant, TokLIPVariant
+from fuselip.model.image_variants import FeatureVariant, PatchVariant, TokLIPVariant
 from fuselip.model.sizes import MLF_LAYERS, MLP_RATIO, TOWERS, GridVariant, TiTokVariant, TransformerSize
 from fuselip.model.toklip_config import PROJECTOR_RATIO, SIZES, TokLIPConfig
 from fuselip.model.vq_sizes import VQVariant
@@ -75,6 +75,8 @@ def _tokenizer(config: FuseLIPConfig) -> float:
         case FeatureVariant():
             codes = _codes(variant.grid) if variant.grid else 0.0
             return codes + vectors * blocks(TOWERS[variant.towers].image, variant.num_latents + 1)
+        case PatchVariant():
+            return 0.0
         case TokLIPVariant():
             return _codes(variant.codes) + vectors * blocks(SIZES[variant.size].tower, variant.num_latents)
         case _:

@@ -11,23 +11,38 @@ from fuselip.core.plugins import did_you_mean
 from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.models import MODELS, TEXT_ROOM, TINY_CONTEXT, Model
 from fuselip.model.sizes import GRIDS, TRANSFORMERS, TransformerSize
+from fuselip.train.data.config import Part
+from fuselip.train.data.mixtures import SCENES, mixture
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run: a model and what is set otherwise than in the study's other rows ("key=value", as `--set` takes it)."""
+    """One run: a model and what is set otherwise than in the study's other rows ("key=value", as `--set` takes it).
+
+    `bundled`: it begins with the weights that come with the package, and where it is not `trained`, those are measured
+    as they are; `condition`: what the measurement is then asked for. `mined`: the groups of the data are mined anew.
+    """
 
     model: str
     settings: tuple[str, ...] = ()
+    bundled: bool = False
+    trained: bool = True
+    condition: str = ""
+    mined: bool = False
 
 
 @dataclass(frozen=True)
 class Study:
-    """A question, the rows that answer it by name, and what belongs to it but is not built, with the reason."""
+    """A question, the rows that answer it by name, and what belongs to it but is not built, with the reason.
+
+    `measure` and `parts`: how its runs are measured and what they read, if nothing else is asked for.
+    """
 
     question: str
     rows: Mapping[str, Row]
     not_built: Mapping[str, str] = field(default_factory=dict)
+    measure: str = "benchmarks.study_hook:tgit"
+    parts: tuple[Part, ...] = mixture("tgit")
 
 
 # Blocks of about the parameters of fuselip-ti's (12 layers * width^2 = 1.2 million), and its own with other heads.
@@ -47,19 +62,31 @@ VARIANTS: dict[str, Model] = {
         for name, grid in GRIDS.items()
         if name != "grid64"
     },
+    "fuselip-ti-joined": Model(FuseLIPConfig("ti", "grid64", TINY_CONTEXT, text_tokenizer="bytes", join=2)),
 }
 
 TI = "fuselip-ti"
+CONDITIONS = (
+    *("clean", "no image", "no text", "wrong image", "wrong text"),
+    *("noise", "blur", "jpeg", "occlusion", "typos", "dropped words", "upper case"),
+)
 STUDIES: dict[str, Study] = {
     "fusion": Study(
         "Early fusion against late fusion, at equal transformers and steps",
-        {"early": Row(TI), "score": Row("siglip-ti-sf"), "mlf": Row("siglip-ti-mlf")},
-        {"joining half-way": "two towers whose token sequences are joined at a middle block are no model of ours"},
+        {
+            "early": Row(TI),
+            "joining half-way": Row("fuselip-ti-joined"),
+            "score": Row("siglip-ti-sf"),
+            "mlf": Row("siglip-ti-mlf"),
+        },
     ),
     "codes": Study(
         "Discrete codes against continuous patches",
-        {name: Row(TI, (f"structured_codes={value}",)) for name, value in (("codes", "false"), ("structured", "true"))},
-        {"patches": "FuseLIP reads ids, or vectors of a frozen tokenizer (study tokens), never raw patches"},
+        {
+            "codes": Row(TI, ("structured_codes=false",)),
+            "structured": Row(TI, ("structured_codes=true",)),
+            "patches": Row(f"{TI}+patches64:vectors", ("structured_codes=false",)),
+        },
     ),
     "tokens": Study(
         "What stands for a picture: 16, 64, 128 or 256 low-level codes; 64 semantic vectors, alone or beside the codes",
@@ -99,8 +126,8 @@ STUDIES: dict[str, Study] = {
             "none": Row(TI, ("data.max_group=1",)),
             "4 of a family": Row(TI, ("data.max_group=4",)),
             "whole pools": Row(TI, ("data.max_group=0",)),
+            "mined": Row(TI, ("data.max_group=0",), mined=True),
         },
-        {"mined": "a trained model would have to embed the whole set to find its negatives; nothing here does"},
     ),
     "shape": Study(
         "Layers and heads, at equal parameters of the blocks",
@@ -120,6 +147,25 @@ STUDIES: dict[str, Study] = {
             "sigmoid, structured codes": Row(TI, ("loss.kind=sigmoid", "structured_codes=true")),
             "softmax, structured codes": Row(TI, ("loss.kind=softmax", "structured_codes=true")),
         },
+    ),
+    "finetune": Study(
+        "Questions about scenes: the shipped weights as they are, after a short fine-tuning, and none of them",
+        {
+            "zero-shot": Row(TI, bundled=True, trained=False),
+            "fine-tuned": Row(TI, bundled=True),
+            "from scratch": Row(TI),
+        },
+        measure="benchmarks.study_hook:questions",
+        parts=(Part(SCENES, 1.0, {"kind": "questions"}),),
+    ),
+    "modality": Study(
+        "A query's image or text missing, another query's, or corrupted (see `fuselip-bench robustness`)",
+        {
+            f"{model}, {condition}": Row(model, bundled=True, trained=False, condition=condition)
+            for model in (TI, "siglip-ti-sf", "siglip-ti-mlf")
+            for condition in CONDITIONS
+        },
+        measure="benchmarks.study_hook:modality",
     ),
 }
 

@@ -1,4 +1,7 @@
-"""Running a study: every row and seed is a training run in a folder of its own, measured at its end, and kept."""
+"""Running a study: every row and seed is a training run in a folder of its own, measured at its end, and kept.
+
+Rows of shipped weights alone are measured without training, once: no seed changes them.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,39 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fuselip.core.errors import UserError
-from fuselip.core.files import read_json, write_json
+from fuselip.core.files import read_json, sha256_file, write_json
 from fuselip.core.plugins import load
 from fuselip.core.provenance import provenance
+from fuselip.core.types import content_hash
 from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.models import model_of
 from fuselip.train.config import FREE, Hook, Train, changes, flat, from_json, override, to_json
 from fuselip.train.data.config import DataConfig, Part
+from fuselip.train.data.mining import MINED, Mining
 from fuselip.train.data.mixtures import mixture
+from fuselip.train.data.stored import MANIFEST
 from fuselip.train.recipes import tiny
 from fuselip.train.studies import Row, Study
 
+RUN_FILE = "run.json"
 MEASURES = 4  # of a run, at equal distances, the last at its end
 ROW_FILE = "row.json"
+MINING = Mining()  # what `fuselip mine` does unless told otherwise
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all rows of a study share. `data`: a prepared folder ("": made on the fly); `settings` as `--set` takes it.
+    """What all rows of a study share. `data`: a prepared folder ("": `parts`); `settings` as `--set` takes it.
 
     `tokenizers`: a folder of trained image tokenizers by name (grid16, ...), for those that the package does not hold.
-    `measure`: called by name on a checkpoint; gives {name: value}, and perhaps name/low, name/high and name/chance.
+    `measure`: called by name on a checkpoint; gives {name: value}, and perhaps name/low, name/high and name/chance. Of
+    a row that names a condition it is asked with condition=NAME.
     """
 
     steps: int
@@ -42,6 +51,7 @@ class Setup:
     settings: tuple[str, ...] = ()
     tokenizers: Path | None = None
     measure: str = "benchmarks.study_hook:tgit"
+    parts: tuple[Part, ...] = mixture("tgit")
 
 
 def config_of(row: Row, setup: Setup, seed: int) -> Train:
@@ -51,7 +61,8 @@ def config_of(row: Row, setup: Setup, seed: int) -> Train:
         base,
         steps=setup.steps,
         seed=seed,
-        data=DataConfig((Part(setup.data),) if setup.data else mixture("tgit")),
+        init=str(_bundle(row.model, setup) / START) if row.bundled else "",
+        data=DataConfig(_parts(row, setup)),
         optim=replace(base.optim, warmup=min(base.optim.warmup, setup.steps // 10)),
         hook=Hook(setup.measure, max(1, setup.steps // MEASURES)),
         image_tokenizer=_tokenizer(row, setup),
@@ -60,9 +71,14 @@ def config_of(row: Row, setup: Setup, seed: int) -> Train:
 
 
 def lacking(row: Row, setup: Setup) -> str:
-    """Why a row cannot be run as it should be, or "": a model whose image tokenizer nobody has trained."""
-    from fuselip.model.image_tokenizers import shipped_file
+    """Why a row cannot be run as it should be, or "": weights that are not there, or no data to mine."""
+    from fuselip.model.image_tokenizers import bundled_file, shipped_file
 
+    if row.mined and not (Path(setup.data) / MANIFEST).is_file():
+        return "hard negatives are mined from a prepared set: name one with --data (`fuselip prepare` makes it)"
+    needed = [row.model] if row.bundled else [MINING.model] if row.mined else []
+    if missing := [model for model in needed if bundled_file(model) is None]:
+        return f"this package holds no trained weights of {missing[0]}"
     config = model_of(row.model).config
     if not isinstance(config, FuseLIPConfig) or shipped_file(config) or _tokenizer(row, setup):
         return ""
@@ -85,7 +101,7 @@ def run_row(folder: Path, config: Train, say: Say) -> dict[str, Any]:
             if not changes(made_with, config) and made_with.hook.call == config.hook.call:
                 return found
     from fuselip.train.figures import peak_memory
-    from fuselip.train.loop import CHECKPOINTS, RUN_FILE, train
+    from fuselip.train.loop import CHECKPOINTS, MODEL, train
     from fuselip.train.start import device_of
 
     train(config, folder, say)
@@ -102,11 +118,37 @@ def run_row(folder: Path, config: Train, say: Say) -> dict[str, Any]:
         "config": to_json(config),
         "scores": curve[config.steps],
         "curve": {str(step): scores for step, scores in sorted(curve.items())},
-        "parameters": _trained(folder),
+        "parameters": _trained(folder / MODEL),
         "pairs": config.steps * config.batch_size,
         "seconds": sum(line["pairs"] / line["pairs_per_second"] for line in log if "pairs_per_second" in line),
         "device": str(device_of(config)),
         "memory_gib": peak_memory() / 2**30,
+        "provenance": provenance(),
+    }
+    write_json(path, made)
+    return made
+
+
+def measure_row(path: Path, row: Row, config: Train) -> dict[str, Any]:
+    """Measure the shipped weights that `config` begins with, or take what lies in `path`; as `run_row`."""
+    asked = {"condition": row.condition} if row.condition else {}
+    if path.is_file():
+        found = read_json(path)
+        if isinstance(found, dict) and found.get("measured") == {"call": config.hook.call, **asked}:
+            return found
+    scores = dict(load(config.hook.call)(Path(config.init), 0, **asked))
+    if not scores:
+        raise UserError(f"{config.hook.call} measured nothing of {config.init}")
+    made = {
+        "config": to_json(config),
+        "measured": {"call": config.hook.call, **asked},
+        "scores": scores,
+        "curve": {},
+        "parameters": _trained(Path(config.init)),
+        "pairs": 0,
+        "seconds": 0.0,
+        "device": "cpu",
+        "memory_gib": 0.0,
         "provenance": provenance(),
     }
     write_json(path, made)
@@ -121,16 +163,40 @@ def run_study(
     `after` is given {row: {"runs": {seed: what `run_row` gives}, "lacking": why not}}.
     """
     found: dict[str, Any] = {name: {"runs": {}, "lacking": lacking(row, setup)} for name, row in study.rows.items()}
-    runs = {(name, seed): config_of(row, setup, seed) for name, row in study.rows.items() for seed in setup.seeds}
-    folders = {key: folder_of(setup, config) for key, config in runs.items()}
-    done = {folder for folder in folders.values() if (folder / ROW_FILE).is_file()}
-    asked = {folders[name, seed] for name, seed in runs if name in only and not found[name]["lacking"]}
+    runs = {
+        (name, seed): config_of(row, setup, seed)
+        for name, row in study.rows.items()
+        if not found[name]["lacking"]
+        for seed in (setup.seeds if row.trained else setup.seeds[:1])
+    }
+    files = {key: _file(study.rows[key[0]], setup, config) for key, config in runs.items()}
+    done = {file for file in files.values() if file.is_file()}
+    asked = {file for (name, _), file in files.items() if name in only}
     after(found)
-    for key in sorted(runs, key=lambda key: folders[key] not in done):
-        if folders[key] in done | asked:
-            say(f"{key[0]}, seed {key[1]}: {folders[key]}")
-            found[key[0]]["runs"][key[1]] = run_row(folders[key], runs[key], say)
-            after(found)
+    for key in sorted(runs, key=lambda key: files[key] not in done):
+        if files[key] not in done | asked:
+            continue
+        (name, seed), row, file = key, study.rows[key[0]], files[key]
+        say(f"{name}, seed {seed}: {file.parent}" if row.trained else f"{name}: measured as it is")
+        if file not in done:
+            _make_ready(row, setup, say)
+        if row.trained:
+            found[name]["runs"][seed] = run_row(file.parent, runs[key], say)
+        else:
+            try:
+                found[name]["runs"][seed] = measure_row(file, row, runs[key])
+            except UserError as error:  # such as of a model that takes no text alone: the other rows can be measured
+                found[name]["lacking"] = str(error)
+                say(f"{name}: {error}")
+        after(found)
+
+
+def _file(row: Row, setup: Setup, config: Train) -> Path:
+    """Where what is found of a run is kept."""
+    if row.trained:
+        return folder_of(setup, config) / ROW_FILE
+    told = content_hash([config.hook.call, row.condition])[:12]
+    return _bundle(row.model, setup) / f"{re.sub('[^a-z]+', '-', row.condition) or 'as-it-is'}-{told}.json"
 
 
 def folder_of(setup: Setup, config: Train) -> Path:
@@ -139,6 +205,47 @@ def folder_of(setup: Setup, config: Train) -> Path:
     told = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", config.model)
     return setup.runs / f"{plain}-{config.steps}-steps-seed-{config.seed}-{told[:12]}"
+
+
+START = Path("checkpoints") / "step-00000000"  # as of a run: measurements are told no other folder
+
+
+def _bundle(model: str, setup: Setup) -> Path:
+    """A folder like a run's, for the weights of `model` that come with the package, named by their hash."""
+    from fuselip.model.image_tokenizers import bundled_file
+
+    file = bundled_file(model)
+    assert file is not None, "such a row is lacking"
+    return setup.runs / f"{model}-bundled-{sha256_file(file)[:12]}"
+
+
+def _mined(setup: Setup) -> Path:
+    told = content_hash([read_json(Path(setup.data) / MANIFEST), asdict(MINING), _bundle(MINING.model, setup).name])
+    return setup.runs / f"mined-{told[:12]}"
+
+
+def _parts(row: Row, setup: Setup) -> tuple[Part, ...]:
+    if row.mined and not lacking(row, setup):
+        return (Part(MINED, 1.0, {"folder": str(_mined(setup)), "data": setup.data}),)
+    return (Part(setup.data),) if setup.data else setup.parts
+
+
+def _make_ready(row: Row, setup: Setup, say: Say) -> None:
+    """What must lie in the folder of runs before a row: the weights that it begins with, the groups that it reads."""
+    if row.bundled and not ((bundle := _bundle(row.model, setup)) / RUN_FILE).is_file():
+        from fuselip.model.checkpoints import save_model
+        from fuselip.model.weights import BUNDLED, load_weights
+
+        model, _ = load_weights(row.model, BUNDLED)
+        save_model(model, bundle / START)
+        write_json(bundle / RUN_FILE, {"config": {"model": row.model}})
+    if row.mined:
+        from fuselip.train.data.mining import mine
+
+        out = _mined(setup)
+        say(f"mining hard negatives of {setup.data} by {MINING.model}, into {out}")
+        made = mine(Path(setup.data), out, MINING, report=lambda done, total: say(f"embedded {done} of {total} shards"))
+        say(f"{made['groups']:,} groups of {made['pairs']:,} pairs")
 
 
 def _tokenizer(row: Row, setup: Setup) -> str:
@@ -166,9 +273,8 @@ def _trained(folder: Path) -> int:
 
     from fuselip.model.checkpoints import WEIGHT_FILES
     from fuselip.model.image_tokenizers import PREFIX
-    from fuselip.train.loop import MODEL
 
-    with safe_open(folder / MODEL / WEIGHT_FILES[0], "pt") as file:
+    with safe_open(folder / WEIGHT_FILES[0], "pt") as file:
         shapes = [file.get_slice(key).get_shape() for key in file.keys() if not key.startswith(PREFIX)]  # noqa: SIM118
     total = 0
     for shape in shapes:

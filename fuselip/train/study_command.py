@@ -16,11 +16,11 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.argument("name", required=False)
 @click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Optimizer steps of a row.")
 @click.option("--seeds", default="1", show_default=True, help="Seeds, such as 1,2,3: a run of each.")
-@click.option("--data", type=FOLDER, help="A set made by `fuselip prepare`.  [default: the mixture tgit, on the fly]")
+@click.option("--data", type=FOLDER, help="A set made by `fuselip prepare`.  [default: made on the fly]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of all rows, as in train.")
 @click.option("--only", multiple=True, metavar="ROW", help="Run this row alone; may repeat.")
 @click.option("--tokenizers", type=FOLDER, help="Folder of trained image tokenizers: grid16, grid128, ...")
-@click.option("--measure", help="Code that measures a run, module:attr.  [default: the five families]")
+@click.option("--measure", help="Code that measures a run, module:attr.  [default: the study's own]")
 @click.option("--runs", type=FOLDER, default=Path("runs/studies"), show_default=True, help="Folder of all runs.")
 @click.option("--out", type=FOLDER, default=Path("docs/studies"), show_default=True, help="Folder of the tables.")
 @click.option("--report", is_flag=True, help="Run nothing; write the tables of what is done.")
@@ -42,6 +42,8 @@ def study(
 ) -> None:
     """Train and measure the rows of study NAME (`--list`) and write --out/NAME.md, .json and .svg.
 
+    Rows of shipped weights as they are need no training, and rows of mined groups mine them from --data first.
+
     The same command again goes on where it stands; finished rows are kept, and the table is written after each.
     """
     from fuselip.train.studies import STUDIES, study_of, variants
@@ -60,8 +62,8 @@ def study(
         raise UsageError(f"the study {name} has no row {unknown[0]!r}; it has: {'; '.join(chosen.rows)}")
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data} is not a folder; `fuselip prepare` makes one")
-    named = {"measure": measure} if measure else {}
-    setup = Setup(steps, _numbers(seeds), runs, str(data or ""), settings, tokenizers, **named)
+    call = measure or chosen.measure
+    setup = Setup(steps, _numbers(seeds), runs, str(data or ""), settings, tokenizers, call, chosen.parts)
     rows = () if report else only or tuple(chosen.rows)
     with variants():
         run_study(

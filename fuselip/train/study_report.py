@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from fuselip.train.studies import Study
 from fuselip.train.study import Setup
 
 MAIN = "mean"
+NONE = "–"  # in rows without training
 # Two-sided 95% quantiles of Student's t, by degrees of freedom; beyond them the last one, which is a little too wide.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -94,6 +95,8 @@ def _table(done: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
         cells = [str(estimate([run["scores"] for run in runs], name)) for name in names]
         spent = statistics.fmean(run["seconds"] for run in runs)
         cells += [str(len(runs)), f"{runs[0]['parameters']:,}", f"{runs[0]['pairs']:,}", f"{spent:,.0f}"]
+        if not runs[0]["pairs"]:
+            cells[-4], cells[-2:] = NONE, [NONE, NONE]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return lines
 
@@ -106,11 +109,15 @@ def _tail(key: str, scores: Mapping[str, float]) -> str:
 
 def _how(name: str, row: str, study: Study, setup: Setup, runs: Sequence[Mapping[str, Any]]) -> list[str]:
     run, made, config = runs[0], runs[0]["provenance"], runs[0]["config"]
-    what = ", ".join((config["model"], *study.rows[row].settings))
+    asked = study.rows[row]
+    shipped = ["the weights that come with the package"] * asked.bundled
+    mined = ["groups mined from the data"] * asked.mined
+    what = ", ".join((config["model"], *shipped, *asked.settings, *mined))
     seeds = ", ".join(str(each["config"]["seed"]) for each in runs)
+    trained = f"{config['steps']:,} steps of {config['batch_size']} pairs, {config['precision']}, seeds {seeds}"
     return [
-        f"- **{row}**: {what}; {config['steps']:,} steps of {config['batch_size']} pairs, {config['precision']}, "
-        f"seeds {seeds}; {run['device']} ({made['cpu']}, {made['cores']} cores), "
+        f"- **{row}**: {what}; {trained if asked.trained else 'measured as they are'}; "
+        f"{run['device']} ({made['cpu']}, {made['cores']} cores), "
         f"torch {made['packages'].get('torch')}, commit {made['commit'] or 'unknown'}; `{command(name, row, setup)}`"
     ]
 
@@ -124,7 +131,8 @@ def _plain(study: Study, found: Mapping[str, Any]) -> dict[str, Any]:
             str(seed): {key: run[key] for key in keys} | {key: run["provenance"].get(key) for key in about}
             for seed, run in each["runs"].items()
         }
-        rows[name] = {"model": study.rows[name].model, "settings": list(study.rows[name].settings), "runs": runs}
+        row = study.rows[name]
+        rows[name] = {**asdict(row), "runs": runs}
     return rows | {name: {"not_built": why} for name, why in study.not_built.items()}
 
 

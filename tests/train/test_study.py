@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,13 +13,20 @@ import pytest
 import small
 from click.testing import CliRunner, Result
 
+from benchmarks.corruptions import conditions
+from benchmarks.types import Query
 from fuselip.cli import main
-from fuselip.core.errors import UsageError
+from fuselip.core.errors import UsageError, UserError
+from fuselip.core.types import ImageRef, Input, Operation
 from fuselip.model.checkpoints import save_model
 from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.encoder import load
+from fuselip.model.image_tokenizers import bundled_file
 from fuselip.model.models import MODELS, model_of
 from fuselip.model.random_init import random_model
 from fuselip.train import studies
+from fuselip.train.data import DataConfig, Part, materialise
+from fuselip.train.data.mining import MINED, Mining
 from fuselip.train.studies import SHAPES, STUDIES, VARIANTS, Row, Study, variants
 from fuselip.train.study import Setup, config_of, lacking
 from fuselip.train.study_report import STUDENT, estimate
@@ -32,6 +40,15 @@ def measure(folder: Path, step: int) -> dict[str, float]:
         notes.write(f"{step} ")
     value = step / 4
     return {"mean": value, "mean/low": value / 2, "mean/high": 1.0, "mean/chance": 0.25, "colours/red": value}
+
+
+def conditioned(folder: Path, step: int, condition: str = "") -> dict[str, float]:
+    """What is asked for, as a score, of a folder that holds a model; "broken" cannot be measured."""
+    if condition == "broken":
+        raise UserError("this model takes no text alone")
+    assert load(json.loads((folder.parents[1] / "run.json").read_text())["config"]["model"], weights=str(folder))
+    value = len(condition) / 16
+    return {"mean": value, "mean/low": value - 0.125, "mean/high": value + 0.125, "mean/chance": 0.25}
 
 
 def another(folder: Path, step: int) -> dict[str, float]:
@@ -50,11 +67,11 @@ def study(small_config: FuseLIPConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(studies.STUDIES, "tiny", found)
 
 
-def call(folder: Path, *arguments: str) -> Result:
+def call(folder: Path, *arguments: str, data: bool = False) -> Result:
     tokenizers = folder / "tokenizers"
     if not tokenizers.is_dir():
         save_model(random_model(model_of(small.NAME).config, 0)[0], tokenizers / "grid16")
-    settings = ["batches=handmade:batches", "batch_size=6", "device=cpu", "data=null"]
+    settings = ["batch_size=6", "device=cpu", *([] if data else ["batches=handmade:batches", "data=null"])]
     options = [
         "--tokenizers",
         str(tokenizers),
@@ -82,9 +99,11 @@ def measured(folder: Path) -> dict[str, str]:
 def test_every_row_resolves(name: str) -> None:
     setup = Setup(100, (1,), Path("runs"))
     with variants():
-        configs = [config_of(row, setup, 1) for row in STUDIES[name].rows.values()]
+        rows = [row for row in STUDIES[name].rows.values() if not row.bundled or bundled_file(row.model)]
+        configs = [config_of(row, setup, 1) for row in rows]
         assert all(model_of(config.model) for config in configs)
-    assert len({json.dumps(vars(config), default=str) for config in configs}) == len(configs)
+    asked = [(vars(config), row.trained, row.condition, row.mined) for row, config in zip(rows, configs, strict=True)]
+    assert len({json.dumps(each, default=str) for each in asked}) == len(configs)
     assert not VARIANTS.keys() & MODELS.keys()
 
 
@@ -173,3 +192,75 @@ def test_rows_that_ask_for_the_same_run_share_it(study: None, tmp_path: Path) ->
     found = json.loads((tmp_path / "out" / "tiny.json").read_text())["rows"]
     assert found["early again"]["runs"] == found["early"]["runs"]
     assert measured(tmp_path) == {small.NAME: "1 2 3 4 "}
+
+
+def test_shipped_weights_are_measured_once_and_trained_further(
+    small_config: FuseLIPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {
+        "as they are": Row(small.NAME, bundled=True, trained=False),
+        "half": Row(small.NAME, bundled=True, trained=False, condition="halfhalf"),
+        "broken": Row(small.NAME, bundled=True, trained=False, condition="broken"),
+        "not shipped": Row("small-sf", bundled=True, trained=False),
+        "fine-tuned": Row(small.NAME, bundled=True),
+        "from scratch": Row(small.NAME),
+    }
+    monkeypatch.setitem(studies.STUDIES, "tiny", Study("Does it help?", rows))
+    shipped = tmp_path / "shipped"
+    save_model(random_model(model_of(small.NAME).config, 5)[0], shipped)
+    file = shipped / "model.safetensors"
+    for place in ("fuselip.model.image_tokenizers", "fuselip.model.weights"):
+        monkeypatch.setattr(f"{place}.bundled_file", lambda name: file if name == small.NAME else None)
+    asked = ["--measure", "test_study:conditioned", "--seeds", "1,2"]
+    done = call(tmp_path, *asked)
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out" / "tiny.json").read_text())["rows"]
+    assert {name: list(each["runs"]) for name, each in found.items()} == {
+        "as they are": ["1"],
+        "half": ["1"],
+        "broken": [],
+        "not shipped": [],
+        "fine-tuned": ["1", "2"],
+        "from scratch": ["1", "2"],
+    }
+    table = (tmp_path / "out" / "tiny.md").read_text()
+    assert "| half | 0.500 [0.375, 0.625] | – |" in table
+    assert "**half**: fuselip-small, the weights that come with the package; measured as they are" in table
+    assert "**broken** (this model takes no text alone)" in table
+    assert "**not shipped** (this package holds no trained weights of small-sf)" in table
+    (bundle,) = (tmp_path / "runs").glob("*-bundled-*")
+    begun = {path: json.loads(path.read_text())["config"]["init"] for path in (tmp_path / "runs").glob("*/row.json")}
+    assert sorted(begun.values()) == ["", "", *[str(bundle / "checkpoints" / "step-00000000")] * 2]
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/*.json")}
+    assert call(tmp_path, *asked).exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_mined_rows_mine_once_from_the_data(
+    small_config: FuseLIPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {"pools": Row(small.NAME), "mined": Row(small.NAME, mined=True)}
+    monkeypatch.setitem(studies.STUDIES, "tiny", Study("Are they better?", rows))
+    monkeypatch.setattr("fuselip.train.study.MINING", Mining(size=3))
+    data = tmp_path / "set"
+    materialise(
+        DataConfig((Part("datagen.training:scenes", 1.0, {"kind": "flip", "size": 64}),)), small_config, 6, data
+    )
+    assert "--data" in lacking(rows["mined"], Setup(1, (1,), tmp_path))
+    done = call(tmp_path, "--data", str(data), "--only", "mined", data=True)
+    assert done.exit_code == 0, done.output
+    assert "mining hard negatives" in done.output
+    (folder,) = (tmp_path / "runs").glob("mined-*")
+    (row,) = (tmp_path / "runs").glob("*/row.json")
+    (part,) = json.loads(row.read_text())["config"]["data"]["parts"]
+    assert part == {"source": MINED, "weight": 1.0, "options": {"folder": str(folder), "data": str(data)}}
+    assert "groups mined from the data" in (tmp_path / "out" / "tiny.md").read_text()
+
+
+def test_the_conditions_are_those_of_the_benchmarks() -> None:
+    image = ImageRef("", (Operation.of("scene"),))
+    queries = [
+        Query(f"q{number}", Input(text, replace(image, source=text)), {"a": 1}, cluster=text)
+        for number, text in enumerate(("turn it left", "turn it right"))
+    ]
+    assert sorted(conditions(queries)) == sorted(studies.CONDITIONS)
