@@ -7,21 +7,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.corruptions import conditions
-from benchmarks.encoders import adapt, resolve
+from benchmarks.encoders import adapt
 from benchmarks.evaluation import evaluate, load, open_store
 from benchmarks.metrics import METRICS
 from benchmarks.ranked import ranked
+from benchmarks.run_encoder import run_encoder
 from benchmarks.session import Listener, all_items, source_items, source_of
 from benchmarks.stats import estimate
 from benchmarks.types import Prediction, TaskContext, TaskSpec
 from fuselip.core.embed import embed
 from fuselip.core.errors import UserError
-from fuselip.core.files import read_json
 from fuselip.core.towers import JoinedEmbeddings, Separable
 
 FAMILIES = ("crop", "rotate", "jitter", "flip", "colorize")
@@ -54,7 +53,7 @@ def modality(folder: Path, step: int, condition: str) -> dict[str, float]:
 
 @lru_cache(maxsize=1)
 def _modality(folder: Path) -> Mapping[str, Mapping[str, float]]:
-    embedder = adapt(_encoder(folder))
+    embedder = adapt(run_encoder(folder))
     loaded = load(["custom"], TASKS, TaskContext(SCENES), Listener())
     parts = [replace(part, variants=conditions(part.data.queries)) for part in loaded]
     with ExitStack() as stack:
@@ -79,18 +78,8 @@ def _estimate(spec: TaskSpec, rows: Sequence[Prediction]) -> Mapping[str, float]
 
 
 def _evaluated(folder: Path, tasks: Sequence[str], source: str | None = None) -> dict[str, float]:
-    results = evaluate(_encoder(folder), tasks=tasks, source=source, cache=False, shared=False).results
+    results = evaluate(run_encoder(folder), tasks=tasks, source=source, cache=False, shared=False).results
     return _told({result.name: result.metrics[result.metric] for result in results})
-
-
-def _encoder(folder: Path) -> Any:
-    """That of a checkpoint folder of a run, whose run.json says which model it is."""
-    path = folder.parents[1] / "run.json"
-    run = read_json(path)
-    model = run.get("config", {}).get("model") if isinstance(run, dict) else None
-    if not isinstance(model, str):
-        raise UserError(f"{path} does not say which model the run trains")
-    return resolve("fuselip.model.encoder:load", {"name": model}, weights=str(folder), device="cpu")
 
 
 def _told(tasks: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -14,7 +14,10 @@ from safetensors import SafetensorError, safe_open
 
 from fuselip.core.errors import UserError
 from fuselip.core.files import sha256_file
+from fuselip.model.models import model_of
+from fuselip.model.toklip_config import TokLIPConfig
 from fuselip.train.card_sources import WEIGHTS_FILE, Leg, Scores, read_legs, read_scores, weights_of
+from fuselip.train.config import Distil
 from fuselip.train.data.config import Part
 from fuselip.train.reproduce import Prepared, place, prepared_sets, train_command
 
@@ -38,7 +41,7 @@ def card(runs: Sequence[Path], scores: Sequence[Path] = ()) -> str:
         "",
         f"# {_text(model)}",
         "",
-        "Embeds texts, pictures and pairs of both into one space; see FuseLIP (arXiv 2506.03096).",
+        f"Embeds texts, pictures and pairs of both into one space; see {_paper(legs[0].config.model)}.",
         f"Trained by the fuselip project, from {_text(legs[0].begun) or 'scratch'}.",
         "",
         *_facts(legs, weights, digest),
@@ -158,6 +161,19 @@ def _training(legs: Sequence[Leg]) -> list[str]:
     return lines
 
 
+def _paper(model: str) -> str:
+    toklip = isinstance(model_of(model).config, TokLIPConfig)
+    return "TokLIP (arXiv 2505.05422)" if toklip else "FuseLIP (arXiv 2506.03096)"
+
+
+def _distilled(distil: Distil) -> dict[str, str]:
+    """Only of a run that has a teacher."""
+    if not distil.teacher:
+        return {}
+    weight = f"{distil.weight:g} times the squared distance of unit image features, a mean over their numbers"
+    return {"teacher": _text(Path(distil.teacher).name), "distillation": weight, "text tower": distil.text}
+
+
 def _leg_facts(leg: Leg) -> dict[str, str]:
     config, loss, optim = leg.config, leg.config.loss, leg.config.optim
     packages, commit = leg.provenance.get("packages"), leg.provenance.get("commit")
@@ -170,6 +186,7 @@ def _leg_facts(leg: Leg) -> dict[str, str]:
         "loss": f"{loss.kind}, scale from {loss.scale:g}"
         + (f", bias from {loss.bias:g}" if loss.kind == "sigmoid" else "")
         + (", equal right-hand sides masked" if loss.mask_equal_rights else ""),
+        **_distilled(config.distil),
         "hidden tokens": f"{config.mask.ratio:.0%}",
         "codes that begin alike": "yes" if config.structured_codes else "no",
         "optimizer": f"AdamW, lr {optim.lr:g}, betas {optim.beta1:g} and {optim.beta2:g}, decay {optim.weight_decay:g}",

@@ -138,7 +138,7 @@ def _leg(folder: Path, before: Leg | None) -> Leg:
         log = _until(int(saved[-1].name[5:]), log)
     if not any("loss" in row for row in log):
         raise UserError(f"{folder / LOG_FILE} tells of no step; the run has not begun")
-    return Leg(folder, config, world, device, made, log, *_begun(config.init, before))
+    return Leg(folder, config, world, device, made, log, *_begun(config, before))
 
 
 def _until(step: int, log: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
@@ -169,8 +169,11 @@ def _log(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def _begun(init: str, before: Leg | None) -> tuple[str, int | None]:
+def _begun(config: Train, before: Leg | None) -> tuple[str, int | None]:
     """Where a leg's weights came from, told by content: folders are copied and renamed."""
+    init, distil = config.init, config.distil
+    if not init and distil.teacher and distil.start:
+        return f"what fits of the teacher, {Path(distil.teacher).name}", None
     file = Path(init).expanduser() / WEIGHTS_FILE
     if not init or not file.is_file():
         return init if init.startswith("hf:") else Path(init).name, None

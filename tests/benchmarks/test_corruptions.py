@@ -60,7 +60,7 @@ def test_conditions_are_measured_together(tmp_path: Path, monkeypatch: pytest.Mo
         made.append(folder)
         return Thumbnails()
 
-    monkeypatch.setattr(study_hook, "_encoder", encoder)
+    monkeypatch.setattr(study_hook, "run_encoder", encoder)
     found = {name: study_hook.modality(tmp_path, 0, name) for name in ("clean", "no image", "dropped words", *WRONG)}
     assert made == [tmp_path]
     clean = found["clean"]
