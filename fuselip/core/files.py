@@ -49,6 +49,20 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
+def append(path: Path, data: bytes) -> int:
+    """Append whole or not at all (a torn tail is cut off again). Returns where the data begins."""
+    with open(path, "ab") as stream:
+        offset = stream.seek(0, os.SEEK_END)
+        try:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        except OSError:
+            os.truncate(path, offset)
+            raise
+    return offset
+
+
 def read_json(path: Path) -> Any:
     """Raises UserError that names the file where it is missing or is not JSON."""
     try:

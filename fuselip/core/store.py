@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from fuselip.core.errors import UserError
-from fuselip.core.files import explain, write_json
+from fuselip.core.files import append, explain, write_json
 from fuselip.core.types import content_hash
 
 LAYOUT = 1
@@ -96,10 +96,10 @@ class EmbeddingStore:
         data = np.ascontiguousarray(vectors, np.float32).tobytes()
         try:
             with self._writing():
-                offset = self._append("vectors.bin", data)
+                offset = append(self.folder / "vectors.bin", data)
                 entry = Entry(offset, vectors.shape[0], vectors.shape[1], zlib.crc32(data), seconds)
                 line = {"batch": key, **entry.__dict__}
-                self._append("index.jsonl", (json.dumps(line) + "\n").encode())
+                append(self.folder / "index.jsonl", (json.dumps(line) + "\n").encode())
         except OSError as error:
             raise explain(error, self.folder) from error
         self._entries[key] = entry
@@ -110,19 +110,6 @@ class EmbeddingStore:
         with open(self.folder / "append.lock", "a+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
-
-    def _append(self, name: str, data: bytes) -> int:
-        """Append whole or not at all (a torn tail is cut off again). Returns where the data begins."""
-        with open(self.folder / name, "ab") as stream:
-            offset = stream.seek(0, os.SEEK_END)
-            try:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            except OSError:
-                os.truncate(self.folder / name, offset)
-                raise
-        return offset
 
     def _read_index(self) -> dict[str, Entry]:
         """Every whole line whose rows lie inside vectors.bin. A torn last line (a kill while appending) is cut off."""

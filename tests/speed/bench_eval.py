@@ -14,13 +14,13 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from timing import timed
 from torch.nn import functional as F
 
 import fuselip
@@ -59,19 +59,6 @@ def tokenizer_flops(config: FuseLIPConfig) -> float:
 def transformer_flops(config: FuseLIPConfig, tokens: int) -> float:
     """Per sequence of `tokens`, pooled at one of them."""
     return (config.size.layers - 1) * block_flops(config.size, tokens, tokens) + block_flops(config.size, tokens, 1)
-
-
-def timed(work: Callable[[], Any], device: str) -> float:
-    synchronise(device)
-    began = time.perf_counter()
-    work()
-    synchronise(device)
-    return time.perf_counter() - began
-
-
-def synchronise(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 @torch.inference_mode()

@@ -29,6 +29,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from timing import timed
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
@@ -181,19 +182,6 @@ def make(kind: str, config: Train) -> Any:
     model, _ = random_model(model_of(config.model).config, 0)
     model.to(torch.device(config.device)).train()
     return KINDS[kind](model, config, pairs(model.config, config.batch_size))
-
-
-def timed(work: Callable[[], Any], device: str) -> float:
-    synchronise(device)
-    began = time.perf_counter()
-    work()
-    synchronise(device)
-    return time.perf_counter() - began
-
-
-def synchronise(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fuselip.core.errors import UserError
-from fuselip.core.files import explain, read_json, write_json
+from fuselip.core.files import append, explain, read_json, write_json
 
 LAYOUT = 1
 _ENTRY = np.dtype([("key", "V32"), ("row", "<u8"), ("checksum", "<u4"), ("own", "<u4")])
@@ -75,11 +75,11 @@ class RowCache:
             with self._writing():
                 first = self._trim("rows.bin", self._size)
                 self._trim("index.bin", _ENTRY.itemsize)
-                self._append("rows.bin", rows.tobytes())
+                append(self.folder / "rows.bin", rows.tobytes())
                 for number, (key, row) in enumerate(zip(keys, rows, strict=True)):
                     entries[number] = (key, first + number, zlib.crc32(row.tobytes()), 0)
                     entries["own"][number] = zlib.crc32(entries[number].tobytes()[:_CHECKED])
-                self._append("index.bin", entries.tobytes())
+                append(self.folder / "index.bin", entries.tobytes())
         except OSError as error:
             raise explain(error, self.folder) from error
         self.refresh()
@@ -166,18 +166,6 @@ class RowCache:
         if length % size:
             os.truncate(path, length - length % size)
         return length // size
-
-    def _append(self, name: str, data: bytes) -> None:
-        """Append whole or not at all."""
-        with open(self.folder / name, "ab") as stream:
-            offset = stream.seek(0, os.SEEK_END)
-            try:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            except OSError:
-                os.truncate(self.folder / name, offset)
-                raise
 
 
 def _difference(found: Any, wanted: Mapping[str, Any]) -> str:
