@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from fuselip.core.errors import UsageError, UserError
 from fuselip.core.files import read_json, write_bytes, write_json
 from fuselip.core.seeds import derive
-from fuselip.model import raw_patches
 from fuselip.model.checkpoints import CONFIG_FILE, WEIGHT_FILES, load_model, read_config, read_state_dict, weights_file
 from fuselip.model.configs import Config, FuseLIPConfig
 from fuselip.model.fuselip import FuseLIP
@@ -38,15 +37,12 @@ def bundled_file(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def shipped_file(config: Config) -> Path | None:
-    """A file of the package with trained weights of this configuration's image tokenizer, if it has all of them.
-
-    Raw patches have no weights: the file that is all of them is their code.
-    """
+def is_tokenizer_shipped(config: Config) -> bool:
+    """Whether the package holds trained weights of all of its image tokenizer; raw patches need none."""
     if isinstance(config, FuseLIPConfig) and isinstance(config.variant, PatchVariant):
-        return Path(raw_patches.__file__)
+        return True
     paths = [path for path, _, _ in _parts(config)]
-    return paths[-1] if paths and all(path.is_file() for path in paths) else None
+    return bool(paths) and all(path.is_file() for path in paths)
 
 
 def shipped_tensors(config: Config) -> dict[str, Tensor]:

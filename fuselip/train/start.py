@@ -25,7 +25,7 @@ from fuselip.model.checkpoints import (
 )
 from fuselip.model.fsq import FSQ
 from fuselip.model.fuselip import FuseLIP
-from fuselip.model.image_tokenizers import shipped_file
+from fuselip.model.image_tokenizers import is_tokenizer_shipped
 from fuselip.model.llamagen_vq import Codebook, VQEncoder
 from fuselip.model.models import model_of
 from fuselip.model.patch_features import FeatureTokenizer
@@ -74,7 +74,7 @@ def model_of_config(config: Train, say: Callable[[str], None]) -> Network:
     if isinstance(model, FuseLIP):
         if config.image_tokenizer:
             _load_tokenizer(model, Path(config.image_tokenizer).expanduser())
-        elif not config.init and shipped_file(wanted) is None:
+        elif not config.init and not is_tokenizer_shipped(wanted):
             say("the image tokenizer has RANDOM weights: name trained ones by --set image_tokenizer=PATH")
     elif isinstance(model, TokLIP):
         if not config.init:
@@ -94,7 +94,7 @@ def model_of_config(config: Train, say: Callable[[str], None]) -> Network:
 
 def _begin_toklip(model: TokLIP, config: Train, say: Callable[[str], None]) -> bool:
     """Put the teacher's weights into `model` where the config wants it; whether that was done."""
-    if shipped_file(model.config) is None:
+    if not is_tokenizer_shipped(model.config):
         say("the image tokenizer has RANDOM weights: name a TokLIP that holds trained ones by --init")
     teacher = teacher_of(config.distil.teacher, model.config) if config.distil.start else None
     if teacher is not None:

@@ -72,7 +72,7 @@ def config_of(row: Row, setup: Setup, seed: int) -> Train:
 
 def lacking(row: Row, setup: Setup) -> str:
     """Why a row cannot be run as it should be, or "": weights that are not there, or no data to mine."""
-    from fuselip.model.image_tokenizers import bundled_file, shipped_file
+    from fuselip.model.image_tokenizers import bundled_file, is_tokenizer_shipped
 
     if row.mined and not (Path(setup.data) / MANIFEST).is_file():
         return "hard negatives are mined from a prepared set: name one with --data (`fuselip prepare` makes it)"
@@ -80,7 +80,7 @@ def lacking(row: Row, setup: Setup) -> str:
     if missing := [model for model in needed if bundled_file(model) is None]:
         return f"this package holds no trained weights of {missing[0]}"
     config = model_of(row.model).config
-    if not isinstance(config, FuseLIPConfig) or shipped_file(config) or _tokenizer(row, setup):
+    if not isinstance(config, FuseLIPConfig) or is_tokenizer_shipped(config) or _tokenizer(row, setup):
         return ""
     return (
         f"no trained image tokenizer {config.image_tokenizer}: put its weights into a folder of that name under "

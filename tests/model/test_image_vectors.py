@@ -203,13 +203,13 @@ def test_features_start_from_what_the_package_ships(monkeypatch: pytest.MonkeyPa
     (tmp_path / "made" / "model.safetensors").rename(tmp_path / "siglip-ti-sf.safetensors")
     monkeypatch.setattr(image_tokenizers, "DATA", tmp_path)
     config = config_of("vectors")
-    assert image_tokenizers.shipped_file(config) is None  # its grid is not in this folder
+    assert not image_tokenizers.is_tokenizer_shipped(config)  # its grid is not in this folder
     state = random_model(config, 0)[0].state_dict()
     tower = {key: value for key, value in late.state_dict().items() if key.startswith("model.visual.")}
     assert tower
     for key, value in tower.items():
         assert torch.equal(state[key.replace("model.visual.", "image_tokenizer.model.tower.")], value)
-    assert image_tokenizers.shipped_file(config_of("vectors", "siglip")) is not None
+    assert image_tokenizers.is_tokenizer_shipped(config_of("vectors", "siglip"))
 
 
 @given(st.lists(st.integers(0, 2047), min_size=1, max_size=20))

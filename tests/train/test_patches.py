@@ -17,7 +17,7 @@ from fuselip.core.errors import UsageError
 from fuselip.model.checkpoints import load_model, read_config, save_model
 from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.fuselip import FuseLIP
-from fuselip.model.image_tokenizers import shipped_file, shipped_tensors
+from fuselip.model.image_tokenizers import is_tokenizer_shipped, shipped_tensors
 from fuselip.model.models import model_of
 from fuselip.model.random_init import random_model
 from fuselip.train.batch import Side
@@ -87,7 +87,7 @@ def test_tokens_begin_as_large_as_those_of_codes(model: FuseLIP) -> None:
 
 def test_there_is_nothing_to_load(config: FuseLIPConfig, model: FuseLIP, tmp_path: Path) -> None:
     assert not model.image_tokenizer.state_dict()
-    assert shipped_file(config) is not None
+    assert is_tokenizer_shipped(config)
     assert not shipped_tensors(config)
     row = STUDIES["codes"].rows["patches"]
     assert row.model == NAME
