@@ -155,6 +155,8 @@ def _load_tokenizer(model: FuseLIP, path: Path) -> None:
     state = _tensors(file)
     target: nn.Module = model.image_tokenizer.model
     wanted = target.state_dict()
+    if not wanted:
+        raise UsageError(f"image_tokenizer={path}: {name} has no weights to load; leave it out")
     places: list[tuple[str, nn.Module]] = [("image_tokenizer.model.", target), ("encoder.", target), ("", target)]
     if isinstance(target, VQEncoder):  # it may be taken out of a TokLIP
         places.append(("visual.trunk.vq.", target))

@@ -97,6 +97,9 @@ def test_there_is_nothing_to_load(config: FuseLIPConfig, model: FuseLIP, tmp_pat
     assert not told
     with pytest.raises(UsageError, match="structured_codes=false"):
         model_of_config(Train(NAME, 1, 2, structured_codes=True), told.append)
+    save_model(model, tmp_path)
+    with pytest.raises(UsageError, match="no weights to load"):
+        model_of_config(Train(NAME, 1, 2, image_tokenizer=str(tmp_path)), told.append)
     assert pair(config, 0.0).tokenizer == 0
 
 
