@@ -34,6 +34,7 @@ BUILTIN: dict[str, Builtin] = {
     "siglip-s-mlf": Builtin("fuselip.model.encoder:load", "late fusion, small: MagicLens head", ("siglip-s-mlf",)),
     "siglip-b-sf": Builtin("fuselip.model.encoder:load", "late fusion, base: towers added", ("siglip-b-sf",)),
     "siglip-b-mlf": Builtin("fuselip.model.encoder:load", "late fusion, base: MagicLens head", ("siglip-b-mlf",)),
+    "fuselip-b-scenes": Builtin("fuselip.model.encoder:load", "FuseLIP, base, for drawn scenes", ("fuselip-b-scenes",)),
     "fuselip-ti": Builtin("fuselip.model.encoder:load", "FuseLIP, tiny: runs and trains on a CPU", ("fuselip-ti",)),
     "siglip-ti-sf": Builtin("fuselip.model.encoder:load", "late fusion, tiny: towers added", ("siglip-ti-sf",)),
     "siglip-ti-mlf": Builtin("fuselip.model.encoder:load", "late fusion, tiny: MagicLens head", ("siglip-ti-mlf",)),

@@ -68,6 +68,7 @@ MODELS: dict[str, Model] = {
     "fuselip-ti": Model(FuseLIPConfig("ti", "grid64", TINY_CONTEXT, text_tokenizer="bytes")),
     "siglip-ti-sf": Model(LateFusionConfig("ViT-Ti-8-64", "add", "length", TINY_CONTEXT, "bytes")),
     "siglip-ti-mlf": Model(LateFusionConfig("ViT-Ti-8-64", "magiclens", "length", TINY_CONTEXT, "bytes")),
+    "fuselip-b-scenes": Model(FuseLIPConfig("base", "grid64", TINY_CONTEXT, text_tokenizer="bytes")),
     "toklip-s": _toklip("s", "TokLIP_S_256.pt", 8.31),
     "toklip-l": _toklip("l", "TokLIP_L_384.pt", 8.31),
     "toklip-xl": _toklip("xl", "TokLIP_XL_512.pt", 9.44),

@@ -93,6 +93,25 @@ def tiny_second(name: str, model: str) -> Train:
     return replace(base, steps=2250, data=DataConfig(mixture("made")), optim=optim)
 
 
+def scenes_base(name: str, leg: Callable[[str, str], Train]) -> Train:
+    """A leg of the tiny model for `fuselip-b-scenes`, the base transformer with our tokenizer, on one GPU.
+
+    As nothing was tried at this size, the learning rate and decay are the paper's; 4 million pairs a leg.
+    """
+    base = leg(name, "fuselip-b-scenes")
+    assert base.data is not None
+    return replace(
+        base,
+        steps=4000,
+        batch_size=1024,
+        optim=replace(base.optim, lr=1e-3, weight_decay=Optim().weight_decay, warmup=400),
+        precision="bf16",
+        compile=True,
+        data=replace(base.data, workers=8),
+        save_every=200,
+    )
+
+
 def toklip(size: str, gpu_batch: int, root: str = "sets") -> Train:
     """TokLIP of that size (arXiv 2505.05422) with the settings of its training code, on captions of CC12M.
 
@@ -142,6 +161,10 @@ RECIPES: dict[str, Callable[[], Train]] = {
     **{f"{model}-{captions}": partial(paper, model, captions) for captions in PAPER_PAIRS for model in PAPER_MODELS},
     **{f"{name}-tgit": partial(tiny, f"{name}-tgit", model) for name, model in TINY.items()},
     **{name: partial(tiny_second, name, model) for name, model in TINY.items()},
+    **{
+        f"b-scenes{end}": partial(scenes_base, f"b-scenes{end}", leg)
+        for end, leg in (("-tgit", tiny), ("", tiny_second))
+    },
     **{f"toklip-{size}": partial(toklip, size, gpu_batch) for size, gpu_batch in (("s", 16), ("l", 32))},
     "ti-toklip": partial(tiny_toklip, "ti-toklip", "toklip-ti", "siglip-ti-sf"),
 }

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from fuselip.cli import main
 from fuselip.core.errors import UsageError, UserError
+from fuselip.model.encoder import load
 from fuselip.model.models import model_of
 from fuselip.train.config import Train, changes, from_json, override, to_json
 from fuselip.train.data.config import DataConfig, Part
@@ -32,6 +33,22 @@ def test_every_recipe_can_be_written_and_read(name: str) -> None:
     told = estimate(config, "H100", 0.4)
     assert f"{config.steps:,} steps" in told
     assert model_of(config.model)
+
+
+@pytest.mark.slow
+def test_the_base_models_legs_run_on_a_cpu(tmp_path: Path) -> None:
+    """Ten steps, in small batches and full precision; the second leg begins where the first ends."""
+    less = ["batch_size=4", "optim.warmup=2", "precision=fp32", "compile=false", "device=cpu", "data.workers=0"]
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    legs = (["b-scenes-tgit", "--out", first], ["b-scenes", "--out", second, "--init", f"{first}/model"])
+    for steps, arguments in zip((10, 2), legs, strict=True):
+        settings = [part for each in (f"steps={steps}", "log_every=1", *less) for part in ("--set", each)]
+        done = CliRunner().invoke(main, ["train", *arguments, *settings])
+        assert done.exit_code == 0, done.output
+    losses = [json.loads(line)["loss"] for line in Path(first, "metrics.jsonl").read_text().splitlines()]
+    assert len(losses) == 10
+    assert all(0 < loss < 10 for loss in losses)
+    assert load("fuselip-b-scenes", weights=f"{second}/model", device="cpu").encode(["a red circle"]).shape == (1, 512)
 
 
 def test_the_papers_twelve_runs() -> None:
