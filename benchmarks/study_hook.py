@@ -33,6 +33,11 @@ def tgit(folder: Path, step: int) -> dict[str, float]:
     return _evaluated(folder, TASKS, SCENES)
 
 
+def turns(folder: Path, step: int) -> dict[str, float]:
+    """As `tgit`, of flips and rotations alone: what needs both halves of a query, and is learnt first."""
+    return _evaluated(folder, ("tgit/rotate", "tgit/flip"), SCENES)
+
+
 def questions(folder: Path, step: int) -> dict[str, float]:
     """As `tgit`, of the ten kinds of questions about held-out scenes (`scenes/vqa-*`)."""
     return _evaluated(folder, ("scenes/vqa-*",))
