@@ -21,7 +21,7 @@ from fuselip.core.types import content_hash
 from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.models import model_of
 from fuselip.train.config import FREE, Hook, Train, changes, flat, from_json, override, to_json
-from fuselip.train.data.config import DataConfig, Part
+from fuselip.train.data.config import DataConfig, Part, parse_part
 from fuselip.train.data.mining import MINED, Mining
 from fuselip.train.data.mixtures import mixture
 from fuselip.train.data.stored import MANIFEST
@@ -37,8 +37,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Setup:
-    """What all rows of a study share. `data`: a prepared folder ("": `parts`); `settings` as `--set` takes it.
+    """What all rows of a study share. `settings`: as `--set` takes them.
 
+    `data`: a prepared folder, with its kinds if not all ("sets/tgit?kinds=flip+rotate"); "": `parts`.
     `tokenizers`: a folder of trained image tokenizers by name (grid16, ...), for those that the package does not hold.
     `measure`: called by name on a checkpoint; gives {name: value}, and perhaps name/low, name/high and name/chance. Of
     a row that names a condition it is asked with condition=NAME.
@@ -227,7 +228,7 @@ def _mined(setup: Setup) -> Path:
 def _parts(row: Row, setup: Setup) -> tuple[Part, ...]:
     if row.mined and not lacking(row, setup):
         return (Part(MINED, 1.0, {"folder": str(_mined(setup)), "data": setup.data}),)
-    return (Part(setup.data),) if setup.data else setup.parts
+    return (parse_part(setup.data),) if setup.data else setup.parts
 
 
 def _make_ready(row: Row, setup: Setup, say: Say) -> None:

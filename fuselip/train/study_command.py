@@ -16,7 +16,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.argument("name", required=False)
 @click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Optimizer steps of a row.")
 @click.option("--seeds", default="1", show_default=True, help="Seeds, such as 1,2,3: a run of each.")
-@click.option("--data", type=FOLDER, help="A set made by `fuselip prepare`.  [default: made on the fly]")
+@click.option("--data", default="", help="A set made by `fuselip prepare`, as in train.  [default: made on the fly]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of all rows, as in train.")
 @click.option("--only", multiple=True, metavar="ROW", help="Run this row alone; may repeat.")
 @click.option("--tokenizers", type=FOLDER, help="Folder of trained image tokenizers: grid16, grid128, ...")
@@ -30,7 +30,7 @@ def study(
     name: str | None,
     steps: int,
     seeds: str,
-    data: Path | None,
+    data: str,
     settings: tuple[str, ...],
     only: tuple[str, ...],
     tokenizers: Path | None,
@@ -46,6 +46,7 @@ def study(
 
     The same command again goes on where it stands; finished rows are kept, and the table is written after each.
     """
+    from fuselip.train.data.config import parse_part
     from fuselip.train.studies import STUDIES, study_of, variants
     from fuselip.train.study import Setup, run_study
     from fuselip.train.study_report import write
@@ -60,10 +61,10 @@ def study(
     unknown = [row for row in only if row not in chosen.rows]
     if unknown:
         raise UsageError(f"the study {name} has no row {unknown[0]!r}; it has: {'; '.join(chosen.rows)}")
-    if data is not None and not data.is_dir():
+    if data and not Path(parse_part(data).source).is_dir():
         raise UsageError(f"--data {data} is not a folder; `fuselip prepare` makes one")
     call = measure or chosen.measure
-    setup = Setup(steps, _numbers(seeds), runs, str(data or ""), settings, tokenizers, call, chosen.parts)
+    setup = Setup(steps, _numbers(seeds), runs, data, settings, tokenizers, call, chosen.parts)
     rows = () if report else only or tuple(chosen.rows)
     with variants():
         run_study(

@@ -58,7 +58,7 @@ def write(name: str, study: Study, setup: Setup, found: Mapping[str, Any], out: 
 def command(name: str, row: str, setup: Setup) -> str:
     """What runs one row. Folders are given by their names alone: where they lie is each machine's own."""
     parts = [f'fuselip study {name} --only "{row}" --steps {setup.steps} --seeds {",".join(map(str, setup.seeds))}']
-    parts += [f"--data {Path(setup.data).name}"] if setup.data else []
+    parts += [f"--data '{Path(setup.data).name}'"] if setup.data else []
     parts += [f"--tokenizers {setup.tokenizers.name}"] if setup.tokenizers else []
     return " ".join([*parts, *(f"--set {setting}" for setting in setup.settings)])
 
