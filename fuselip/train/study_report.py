@@ -55,18 +55,24 @@ def write(name: str, study: Study, setup: Setup, found: Mapping[str, Any], out: 
     return out / f"{name}.md"
 
 
-def command(name: str, row: str, setup: Setup) -> str:
+def command(name: str, row: str, study: Study, setup: Setup) -> str:
     """What runs one row. Folders are given by their names alone: where they lie is each machine's own."""
     parts = [f'fuselip study {name} --only "{row}" --steps {setup.steps} --seeds {",".join(map(str, setup.seeds))}']
     parts += [f"--data '{Path(setup.data).name}'"] if setup.data else []
     parts += [f"--tokenizers {setup.tokenizers.name}"] if setup.tokenizers else []
-    return " ".join([*parts, *(f"--set {setting}" for setting in setup.settings)])
+    parts += [f"--measure {setup.measure}"] if setup.measure != study.measure else []
+    return " ".join([*parts, *(f"--set {_named(setting)}" for setting in setup.settings)])
+
+
+def _named(setting: str) -> str:
+    key, _, value = setting.partition("=")
+    return f"{key}={Path(value).name}" if value.startswith("/") else setting
 
 
 def _markdown(
     name: str, study: Study, setup: Setup, found: Mapping[str, Any], done: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> str:
-    lines = [f"# {study.question}", "", f"Made by `fuselip study {name}`.", ""]
+    lines = [f"# {study.question}", "", f"Made by `fuselip study {name}`, measured by `{setup.measure}`.", ""]
     if done:
         chance = _chance(done)
         told = "" if chance is None else f"Chance is {chance:.3f}. "
@@ -78,7 +84,7 @@ def _markdown(
     if absent or study.not_built:
         lines += ["", "## Not run", ""]
         for row, why in absent.items():
-            lines += [f"- **{row}**{f' ({why})' if why else ''}: `{command(name, row, setup)}`"]
+            lines += [f"- **{row}**{f' ({why})' if why else ''}: `{command(name, row, study, setup)}`"]
         lines += [f"- **{row}**: not built. {why[:1].upper()}{why[1:]}." for row, why in study.not_built.items()]
     return "\n".join(lines) + "\n"
 
@@ -118,7 +124,8 @@ def _how(name: str, row: str, study: Study, setup: Setup, runs: Sequence[Mapping
     return [
         f"- **{row}**: {what}; {trained if asked.trained else 'measured as they are'}; "
         f"{run['device']} ({made['cpu']}, {made['cores']} cores), "
-        f"torch {made['packages'].get('torch')}, commit {made['commit'] or 'unknown'}; `{command(name, row, setup)}`"
+        f"torch {made['packages'].get('torch')}, commit {made['commit'] or 'unknown'}; "
+        f"`{command(name, row, study, setup)}`"
     ]
 
 

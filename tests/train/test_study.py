@@ -29,7 +29,7 @@ from fuselip.train.data import DataConfig, Part, materialise
 from fuselip.train.data.mining import MINED, Mining
 from fuselip.train.studies import SHAPES, STUDIES, VARIANTS, Row, Study, variants
 from fuselip.train.study import Setup, config_of, lacking
-from fuselip.train.study_report import STUDENT, estimate
+from fuselip.train.study_report import STUDENT, command, estimate
 
 NOTES = "notes.txt"
 
@@ -133,6 +133,7 @@ def test_a_study_is_run_kept_and_told(study: None, tmp_path: Path) -> None:
     assert "Chance is 0.250" in table
     assert "small-sf, optim.lr=1e-4; 4 steps of 6 pairs" in table
     assert '- **later**: `fuselip study tiny --only "later" --steps 4 --seeds 1,2' in table
+    assert "--measure test_study:measure" in table
     assert "**half-way**: not built" in table
     found: dict[str, Any] = json.loads((tmp_path / "out" / "tiny.json").read_text())
     assert list(found["rows"]["early"]["runs"]["2"]["curve"]) == ["1", "2", "3", "4"]
@@ -171,6 +172,12 @@ def test_bad_use_is_told(study: None, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'fusion'"):
         studies.study_of("fusoin")
     assert "fusion: Early fusion" in CliRunner().invoke(main, ["study", "--list"]).output
+
+
+def test_no_folder_of_this_machine_is_told(tmp_path: Path) -> None:
+    setup = Setup(1, (1,), tmp_path, f"{tmp_path}/tgit?kinds=flip", (f"data.tokens={tmp_path}/codes", "optim.lr=1"))
+    told = command("mask", "0.1", STUDIES["mask"], setup)
+    assert told.endswith("--data 'tgit?kinds=flip' --set data.tokens=codes --set optim.lr=1")
 
 
 def test_the_interval_over_seeds_is_students() -> None:
