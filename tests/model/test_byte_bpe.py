@@ -74,5 +74,5 @@ def test_damage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_which_models_have_it() -> None:
     having = {name for name, model in MODELS.items() if model.config.text_tokenizer == "bytes"}
-    assert having == {"fuselip-ti", "siglip-ti-sf", "siglip-ti-mlf", "toklip-ti"}
+    assert having == {"fuselip-ti", "fuselip-b-scenes", "siglip-ti-sf", "siglip-ti-mlf", "toklip-ti"}
     assert all(text_tokenizer_of(MODELS[name].config) is byte_bpe() for name in having - {"toklip-ti"})
