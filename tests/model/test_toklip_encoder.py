@@ -20,6 +20,7 @@ from fuselip.core.errors import UsageError, UserError
 from fuselip.core.fusion import Fused, FusionPolicy, TwoTower
 from fuselip.core.towers import Separable
 from fuselip.core.types import ImageRef, Input
+from fuselip.model.encoder import FuseLIPEncoder
 from fuselip.model.gemma_tokenizer import clean, of_folder
 from fuselip.model.toklip_config import TokLIPConfig
 from fuselip.model.toklip_encoder import TokLIPEncoder, load
@@ -84,12 +85,14 @@ def test_squares(encoder: TokLIPEncoder) -> None:
 def test_the_tiny_model_has_the_package_tokenizer_and_runs_offline() -> None:
     found = fuselip.load("toklip-ti", weights="random", device="cpu", offline=True)
     ours = fuselip.load("fuselip-ti", weights="random", device="cpu", offline=True)
+    assert isinstance(found, TokLIPEncoder)
+    assert isinstance(ours, FuseLIPEncoder)
     picture = drawn("rings")
-    pixels = next(found._passes(found.prepare([picture]).pixels))  # type: ignore[attr-defined]
+    pixels = next(found._passes(found.prepare([picture]).pixels))
     codes = found.model.visual.trunk.vq.encode_ids(pixels)[0]
     np.testing.assert_array_equal(
         codes.numpy() + ours.model.config.image_offset,
-        ours.tokenize_image(picture),  # type: ignore[attr-defined]
+        ours.tokenize_image(picture),
     )
     vectors = found.encode(["a cat", "a dog", picture, (picture, "a cat")])
     assert vectors.shape == (4, 160)

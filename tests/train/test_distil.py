@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model.checkpoints import save_model
-from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.configs import FuseLIPConfig, LateFusionConfig
 from fuselip.model.models import model_of
 from fuselip.model.random_init import random_model
 from fuselip.model.siglip_tower import SigLIPTower
@@ -113,7 +113,9 @@ def test_what_must_not_change_the_gradients(folder: Path, setting: str, value: A
     for name, parameter in whole.parameters.items():
         if parameter.grad is not None:
             size = float(parameter.grad.norm()) + 1e-3
-            assert float((parts.parameters[name].grad - parameter.grad).norm()) < near * size, name  # type: ignore[operator]
+            other = parts.parameters[name].grad
+            assert other is not None, name
+            assert float((other - parameter.grad).norm()) < near * size, name
 
 
 def test_the_image_towers_other_parts_are_trained_with_and_without_a_cache(folder: Path, tmp_path: Path) -> None:
@@ -141,7 +143,9 @@ def test_the_student_begins_as_the_teacher(folder: Path) -> None:
     assert teacher is not None
     left = begin(model, teacher, "it")
     assert all(key.startswith(f"{TRUNK}attn_pool.") for key in left)
-    source, _ = random_model(model_of(small.TEACHER).config, 5)  # type: ignore[call-overload]
+    config = model_of(small.TEACHER).config
+    assert isinstance(config, LateFusionConfig)
+    source, _ = random_model(config, 5)
     ids = torch.tensor([[2558, 7, 9, 2559, 0, 0], [2558, 8, 2559, 0, 0, 0]])
     with torch.no_grad():
         wanted = source.text_embedding(ids, torch.tensor([4, 3]))

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from fuselip.cli import main
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model.checkpoints import save_model
-from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.configs import FuseLIPConfig, LateFusionConfig
+from fuselip.model.fuselip import FuseLIP
 from fuselip.model.models import model_of
 from fuselip.model.random_init import random_model
 from fuselip.train.batch import Batch, Side
@@ -39,9 +40,21 @@ pytestmark = pytest.mark.usefixtures("small_config")
 SCENES = (Part("datagen.training:scenes", 1.0, {"kind": "captions", "size": 64, "count": 4}),)
 
 
+def early(name: str) -> FuseLIPConfig:
+    config = model_of(name).config
+    assert isinstance(config, FuseLIPConfig)
+    return config
+
+
+def started(config: Train) -> FuseLIP:
+    model = model_of_config(config, lambda line: None)
+    assert isinstance(model, FuseLIP)
+    return model
+
+
 @pytest.fixture(scope="module")
 def configs(small_config: FuseLIPConfig) -> tuple[FuseLIPConfig, FuseLIPConfig]:
-    return model_of(VECTORS).config, model_of(BOTH).config  # type: ignore[return-value]
+    return early(VECTORS), early(BOTH)
 
 
 def test_features_are_those_of_single_inputs(configs: tuple[FuseLIPConfig, FuseLIPConfig]) -> None:
@@ -86,8 +99,8 @@ def test_hidden_vectors_are_guessed_by_id(configs: tuple[FuseLIPConfig, FuseLIPC
 
 
 def test_no_ids_cannot_be_guessed(small_config: FuseLIPConfig) -> None:
-    config = model_of(f"{small.NAME}+siglip:vectors").config
-    model, _ = random_model(config, 0)  # type: ignore[call-overload]
+    config = early(f"{small.NAME}+siglip:vectors")
+    model, _ = random_model(config, 0)
     with pytest.raises(UsageError, match=r"gives vectors alone.*set mask.ratio=0"):
         Stepper(model, Train("", 10, 6), Peers(), torch.device("cpu"))
     stepper = Stepper(model, Train("", 10, 6, mask=Mask(ratio=0.0)), Peers(), torch.device("cpu"))
@@ -133,7 +146,7 @@ def test_vectors_are_cached_with_their_codes(
     tokenizer = FrozenTokenizer(random_model(config, 0)[0])
     plain = read(DataConfig(SCENES, draws=1), config, None)
     data = DataConfig(SCENES, draws=1, tokens=str(tmp_path))
-    codes_alone = FrozenTokenizer(random_model(model_of(f"{small.NAME}+grid64-siglip").config, 0)[0])  # type: ignore[call-overload]
+    codes_alone = FrozenTokenizer(random_model(early(f"{small.NAME}+grid64-siglip"), 0)[0])
     assert codes_alone.fingerprint == tokenizer.fingerprint
     assert all(batch.right.vectors is None for batch in read(data, config, codes_alone))
     first = read(data, config, tokenizer)  # the codes are there, the vectors are not
@@ -162,15 +175,17 @@ def test_vectors_are_cached_with_their_codes(
 
 
 def test_the_tower_of_a_late_fusion_run_is_taken(small_config: FuseLIPConfig, tmp_path: Path) -> None:
-    late, _ = random_model(model_of("siglip-ti-sf").config, 3)  # type: ignore[call-overload]
+    late_config = model_of("siglip-ti-sf").config
+    assert isinstance(late_config, LateFusionConfig)
+    late, _ = random_model(late_config, 3)
     save_model(late, tmp_path / "late")
     config = Train(VECTORS, 1, 2, image_tokenizer=str(tmp_path / "late"), structured_codes=True)
-    model = model_of_config(config, lambda line: None)
+    model = started(config)
     state = model.state_dict()
     assert torch.equal(
         state["image_tokenizer.model.tower.conv1.weight"], late.state_dict()["model.visual.conv1.weight"]
     )
-    assert not any(parameter.requires_grad for parameter in model.image_tokenizer.parameters())  # type: ignore[union-attr, operator]
+    assert not any(parameter.requires_grad for parameter in model.image_tokenizer.parameters())
     save_model(random_model(small_config, 0)[0], tmp_path / "grid16")
     with pytest.raises(UserError, match="does not hold the weights of the image tokenizer 'grid64-siglip'"):
         model_of_config(replace(config, image_tokenizer=str(tmp_path / "grid16")), lambda line: None)
@@ -178,18 +193,18 @@ def test_the_tower_of_a_late_fusion_run_is_taken(small_config: FuseLIPConfig, tm
 
 def test_tokenizers_come_out_of_other_models_files(small_config: FuseLIPConfig, tmp_path: Path) -> None:
     """TokLIP's from a TokLIP's file."""
-    toklip, _ = random_model(model_of(f"{small.NAME}+toklip-ti:vectors").config, 7)  # type: ignore[call-overload]
+    toklip, _ = random_model(early(f"{small.NAME}+toklip-ti:vectors"), 7)
     wanted = toklip.tokenizer.state_dict()
     save_file({f"visual.{key}": value.contiguous() for key, value in wanted.items()}, tmp_path / "model.safetensors")
     given = Train(f"{small.NAME}+toklip-ti:vectors", 1, 2, image_tokenizer=str(tmp_path))
-    found = model_of_config(given, lambda line: None).tokenizer.state_dict()  # type: ignore[union-attr, operator]
+    found = started(given).tokenizer.state_dict()
     assert all(torch.equal(value, found[key]) for key, value in wanted.items())
 
 
 @pytest.mark.slow
 def test_vq16_comes_out_of_its_files(small_config: FuseLIPConfig, tmp_path: Path) -> None:
     """LlamaGen's, whose table lies one deeper, and a TokLIP's: 29 million parameters."""
-    vq, _ = random_model(model_of(f"{small.NAME}+vq16:both").config, 7)  # type: ignore[call-overload]
+    vq, _ = random_model(early(f"{small.NAME}+vq16:both"), 7)
     wanted = vq.tokenizer.state_dict()
     torch.save({"model": {**wanted, "decoder.conv_in.bias": torch.zeros(3)}}, tmp_path / "vq.pt")
     save_file(
@@ -197,7 +212,7 @@ def test_vq16_comes_out_of_its_files(small_config: FuseLIPConfig, tmp_path: Path
     )
     for name in ("vq.pt", "inner.safetensors"):
         given = Train(f"{small.NAME}+vq16:both", 1, 2, image_tokenizer=str(tmp_path / name))
-        found = model_of_config(given, lambda line: None).tokenizer.state_dict()  # type: ignore[union-attr, operator]
+        found = started(given).tokenizer.state_dict()
         assert all(torch.equal(value, found[key]) for key, value in wanted.items())
 
 
@@ -216,9 +231,9 @@ def test_a_bsq_grid_is_trained(tmp_path: Path) -> None:
 def test_rows_of_the_studies_have_equal_transformers() -> None:
     with variants():
         rows = STUDIES["tokens"].rows
-        found = {name: model_of(row.model).config for name, row in rows.items()}
-        assert {config.image_features for config in found.values()} == {"ids", "vectors", "both"}  # type: ignore[union-attr]
-        assert len({config.size for config in found.values()}) == 1  # type: ignore[union-attr]
+        found = {name: early(row.model) for name, row in rows.items()}
+        assert {config.image_features for config in found.values()} == {"ids", "vectors", "both"}
+        assert len({config.size for config in found.values()}) == 1
         counts = {name: model_of(row.model).config.num_image_tokens for name, row in STUDIES["tail"].rows.items()}
         assert all(int(name) == count for name, count in counts.items())
         costs = [pair(config, 0.1).tokenizer for config in found.values()]
