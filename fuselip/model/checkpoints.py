@@ -16,9 +16,10 @@ from torch import Tensor
 
 from fuselip.core.errors import UserError
 from fuselip.core.files import read_json, write_bytes, write_json
-from fuselip.model.configs import Config, FuseLIPConfig, LateFusionConfig, config_from_json
+from fuselip.model.configs import Config, FuseLIPConfig, config_from_json
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.late_fusion import LateFusion
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.toklip import TokLIP
 from fuselip.model.toklip_config import TokLIPConfig
 

@@ -4,57 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model.config_reading import choice, number, require
 from fuselip.model.image_variants import ImageFeatures, ImageVariant, image_variants, misfit, vector_dim
+from fuselip.model.late_fusion_config import MODEL_NAME as LATE_NAME
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.sizes import (
     CONTEXT_LENGTH,
     IMAGE_SIZE,
     MAX_CONTEXT_LENGTH,
     MLP_RATIO,
     PAD,
-    TEXTS,
-    TOWERS,
     TRANSFORMERS,
-    TextLayout,
-    Towers,
     TransformerSize,
 )
+from fuselip.model.text_config import PADDINGS, TEXT_TOKENIZERS, Padding, TextConfig
 from fuselip.model.toklip_config import MODEL_NAME as TOKLIP_NAME
 from fuselip.model.toklip_config import TokLIPConfig
 
-Padding = Literal["length", "id"]
-Fusion = Literal["add", "magiclens"]
-
-
-class _Text:
-    """The ids of a configuration's text tokenizer; PAD is 0 in all of them."""
-
-    text_tokenizer: str
-    pad_id = PAD
-
-    @property
-    def text(self) -> TextLayout:
-        return TEXTS[self.text_tokenizer]
-
-    @property
-    def num_text_tokens(self) -> int:
-        """Text ids, the special ones among them."""
-        return self.text.num_tokens
-
-    @property
-    def sot_id(self) -> int:
-        return self.text.sot
-
-    @property
-    def eot_id(self) -> int:
-        return self.text.eot
-
 
 @dataclass(frozen=True)
-class FuseLIPConfig(_Text):
+class FuseLIPConfig(TextConfig):
     """Everything that fixes the shapes and conventions of one FuseLIP model.
 
     `padding`: what counts as padding in attention. "length": the positions after a sequence's end (our models).
@@ -201,13 +173,13 @@ class FuseLIPConfig(_Text):
             found = value.get("model_name") if isinstance(value, dict) else type(value).__name__
             raise UserError(
                 f"{where} is not the configuration of a model of ours: model_name is {found!r}, and neither "
-                f"{_MODEL_NAME!r} (FuseLIP) nor {_LATE_NAME!r} (a late-fusion baseline) nor {TOKLIP_NAME!r}"
+                f"{_MODEL_NAME!r} (FuseLIP) nor {LATE_NAME!r} (a late-fusion baseline) nor {TOKLIP_NAME!r}"
             )
         require(value, {"mask_pad": True, "use_eoi": False}, where)
         transformer = choice(value, "transformer_size", {name: name for name in TRANSFORMERS}, where)
         tokenizer = choice(value, "image_tokenizer", _image_tokenizers(), where)
-        text_tokenizer = choice({"text_tokenizer": "clip", **value}, "text_tokenizer", _TEXTS, where)
-        padding = choice({"padding": "id"} | value, "padding", _PADDINGS, where)
+        text_tokenizer = choice({"text_tokenizer": "clip", **value}, "text_tokenizer", TEXT_TOKENIZERS, where)
+        padding = choice({"padding": "id"} | value, "padding", PADDINGS, where)
         features = choice({"image_features": "ids"} | value, "image_features", _FEATURES, where)
         variant = image_variants()[tokenizer]
         count = int(number({"image_tokens": 0} | value, "image_tokens", 0, variant.num_latents, where))
@@ -243,87 +215,15 @@ class FuseLIPConfig(_Text):
         return config
 
 
-@dataclass(frozen=True)
-class LateFusionConfig(_Text):
-    """Everything that fixes the shapes and conventions of one of the paper's late-fusion baselines.
-
-    `fusion`: "add" (SF: the normalised tower outputs are added) or "magiclens" (MLF: a small transformer joins them).
-    `padding`: as for FuseLIPConfig; "id" is what the paper's code does, so what a checkpoint trained with it needs.
-    """
-
-    towers: str
-    fusion: Fusion
-    padding: Padding = "length"
-    context_length: int = CONTEXT_LENGTH
-    text_tokenizer: str = "clip"
-
-    @property
-    def sizes(self) -> Towers:
-        return TOWERS[self.towers]
-
-    @property
-    def dim(self) -> int:
-        """Width of the embeddings."""
-        return self.sizes.text.width
-
-    @property
-    def architecture(self) -> str:
-        """What a checkpoint must agree in to be this model, in words."""
-        text = "" if self.text_tokenizer == "clip" else f" and text tokenizer {self.text_tokenizer!r}"
-        return f"towers {self.towers!r} with fusion {self.fusion!r}{text}"
-
-    @property
-    def image_side(self) -> int:
-        """Pixels a side of the pictures that the image tower takes."""
-        return self.sizes.image_side
-
-    @property
-    def mask_id(self) -> int:
-        """There is none: the first id past the vocabulary, as in a FuseLIP without one."""
-        return self.num_text_tokens
-
-    @property
-    def vocab_size(self) -> int:
-        """Text ids alone: the image tower looks at pixels, and has neither codes nor image tokens."""
-        return self.num_text_tokens
-
-    image_offset = vocab_size
-    num_image_tokens = 0
-    num_codes = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Our own layout, all of it required: the paper's code publishes no configuration of these models."""
-        return {
-            "model_name": _LATE_NAME,
-            "towers": self.towers,
-            "fusion": self.fusion,
-            "padding": self.padding,
-            "context_length": self.context_length,
-        } | ({} if self.text_tokenizer == "clip" else {"text_tokenizer": self.text_tokenizer})
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any], where: str = "config.json") -> LateFusionConfig:
-        """Read what `to_json` writes. Raises UserError naming the key that is wrong."""
-        towers = choice(value, "towers", {name: name for name in TOWERS}, where)
-        fusion = choice(value, "fusion", _FUSIONS, where)
-        padding = choice(value, "padding", _PADDINGS, where)
-        context_length = int(number(value, "context_length", 2, MAX_CONTEXT_LENGTH, where))
-        text = choice({"text_tokenizer": "clip", **value}, "text_tokenizer", _TEXTS, where)
-        return cls(towers, fusion, padding, context_length, text)
-
-
-_MODEL_NAME, _LATE_NAME = "fuse-clip-titok", "fuselip-late-fusion"
-_FUSIONS: Mapping[str, Fusion] = {"add": "add", "magiclens": "magiclens"}
-_PADDINGS: Mapping[str, Padding] = {"id": "id", "length": "length"}
+_MODEL_NAME = "fuse-clip-titok"
 _FEATURES: Mapping[str, ImageFeatures] = {name: name for name in get_args(ImageFeatures)}
-_TEXTS = {name: name for name in TEXTS}
 
 Config = FuseLIPConfig | LateFusionConfig | TokLIPConfig
 
 
 def config_from_json(value: Any, where: str = "config.json") -> Config:
     """The configuration that a config.json holds, of any kind. Raises UserError naming the key that is wrong."""
-    if isinstance(value, dict) and value.get("model_name") == _LATE_NAME:
+    if isinstance(value, dict) and value.get("model_name") == LATE_NAME:
         return LateFusionConfig.from_json(value, where)
     if isinstance(value, dict) and value.get("model_name") == TOKLIP_NAME:
         return TokLIPConfig.from_json(value, where)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fuselip.model.configs import LateFusionConfig
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.sizes import (
     MLF_LAYERS,
     Towers,

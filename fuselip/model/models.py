@@ -8,8 +8,9 @@ from typing import get_args
 
 from fuselip.core.errors import UsageError
 from fuselip.core.plugins import did_you_mean
-from fuselip.model.configs import Config, FuseLIPConfig, LateFusionConfig
+from fuselip.model.configs import Config, FuseLIPConfig
 from fuselip.model.image_variants import ImageFeatures
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.toklip_config import TokLIPConfig
 
 TINY_CONTEXT = 128  # a picture's 64 codes and as much text; texts alone may be twice as long

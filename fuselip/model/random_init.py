@@ -21,10 +21,11 @@ from torch import Tensor
 
 from fuselip.core.seeds import derive
 from fuselip.model.checkpoints import Network, blank, fill
-from fuselip.model.configs import Config, FuseLIPConfig, LateFusionConfig
+from fuselip.model.configs import Config, FuseLIPConfig
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.image_tokenizers import shipped_tensors
 from fuselip.model.late_fusion import LateFusion
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.sizes import MLF_LAYERS, MLP_RATIO, TransformerSize
 from fuselip.model.toklip import TokLIP
 from fuselip.model.toklip_config import TokLIPConfig

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from fuselip.model.configs import Padding
 from fuselip.model.sizes import EOT, PAD
+from fuselip.model.text_config import Padding
 
 
 def join(image_ids: Sequence[int], text_ids: Sequence[int], context_length: int, eot: int = EOT) -> list[int]:

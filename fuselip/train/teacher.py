@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model.checkpoints import CONFIG_FILE, check_shapes, load_model, read_config, read_state_dict, weights_file
-from fuselip.model.configs import Config, LateFusionConfig
+from fuselip.model.configs import Config
 from fuselip.model.image_tokenizers import bundled_file
 from fuselip.model.late_fusion import LateFusion
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.models import MODELS
 from fuselip.model.siglip_tower import SigLIPTower
 from fuselip.model.toklip import TokLIP

@@ -18,9 +18,10 @@ from name_seeded import name_seeded, name_seeded_titok
 from PIL import Image
 
 from fuselip.core.encoder import Weights
-from fuselip.model.configs import Config, LateFusionConfig
+from fuselip.model.configs import Config
 from fuselip.model.encoder import FuseLIPEncoder
 from fuselip.model.encoder_base import ModelEncoder
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.late_fusion_encoder import LateFusionEncoder
 from fuselip.model.models import MODELS
 from fuselip.model.sizes import TITOKS

@@ -21,7 +21,7 @@ from fuselip.core.errors import UsageError, UserError
 from fuselip.core.towers import Separable
 from fuselip.core.types import ImageRef, Input
 from fuselip.model.checkpoints import blank, save_model
-from fuselip.model.configs import LateFusionConfig
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.late_fusion_encoder import LateFusionEncoder
 from fuselip.model.models import MODELS
 from fuselip.model.random_init import random_model

@@ -16,10 +16,11 @@ import fuselip
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model import image_tokenizers, weights
 from fuselip.model.checkpoints import load_model, read_config, save_model
-from fuselip.model.configs import FuseLIPConfig, LateFusionConfig, config_from_json
+from fuselip.model.configs import FuseLIPConfig, config_from_json
 from fuselip.model.encoder import FuseLIPEncoder
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.image_tokenizers import is_tokenizer_shipped, load_tokenizer, shipped_tensors
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.models import MODELS
 from fuselip.model.random_init import random_model
 from fuselip.model.sizes import TITOKS, TOWERS, TRANSFORMERS

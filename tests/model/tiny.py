@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fuselip.model import models, sizes
-from fuselip.model.configs import FuseLIPConfig, Fusion, LateFusionConfig
+from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.late_fusion_config import Fusion, LateFusionConfig
 from fuselip.model.models import Model
 from fuselip.model.sizes import TiTokVariant, Towers, TransformerSize
 

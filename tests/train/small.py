@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fuselip.model import models, sizes
-from fuselip.model.configs import FuseLIPConfig, Fusion, LateFusionConfig
+from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.late_fusion_config import Fusion, LateFusionConfig
 from fuselip.model.models import Model
 from fuselip.model.sizes import GRIDS, TEXTS, Towers, TransformerSize
 from fuselip.model.toklip_config import SIZES, TokLIPConfig, TokLIPSize

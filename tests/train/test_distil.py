@@ -16,7 +16,8 @@ from torch import Tensor
 
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model.checkpoints import save_model
-from fuselip.model.configs import FuseLIPConfig, LateFusionConfig
+from fuselip.model.configs import FuseLIPConfig
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.models import model_of
 from fuselip.model.random_init import random_model
 from fuselip.model.siglip_tower import SigLIPTower

@@ -16,10 +16,11 @@ from torch.nn import functional as F
 import fuselip
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model.checkpoints import load_model, read_config, save_model
-from fuselip.model.configs import FuseLIPConfig, Padding, config_from_json
+from fuselip.model.configs import FuseLIPConfig, config_from_json
 from fuselip.model.fuselip import FuseLIP
 from fuselip.model.models import MODELS, model_of
 from fuselip.model.random_init import random_model
+from fuselip.model.text_config import Padding
 from fuselip.model.tokens import key_mask, pad
 from fuselip.train.config import Mask, Train
 from fuselip.train.early import Sequences, join

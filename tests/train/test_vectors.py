@@ -19,8 +19,9 @@ from torch.nn import functional as F
 from fuselip.cli import main
 from fuselip.core.errors import UsageError, UserError
 from fuselip.model.checkpoints import save_model
-from fuselip.model.configs import FuseLIPConfig, LateFusionConfig
+from fuselip.model.configs import FuseLIPConfig
 from fuselip.model.fuselip import FuseLIP
+from fuselip.model.late_fusion_config import LateFusionConfig
 from fuselip.model.models import model_of
 from fuselip.model.random_init import random_model
 from fuselip.train.batch import Batch, Side
