@@ -5,7 +5,6 @@ Rows of shipped weights alone are measured without training, once: no seed chang
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -203,7 +202,7 @@ def _file(row: Row, setup: Setup, config: Train) -> Path:
 def folder_of(setup: Setup, config: Train) -> Path:
     """A run's folder, named by what decides its weights: rows and studies that ask for the same share it."""
     deciding = {key: value for key, value in flat(to_json(config)).items() if key not in FREE}
-    told = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    told = content_hash(deciding)
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", config.model)
     return setup.runs / f"{plain}-{config.steps}-steps-seed-{config.seed}-{told[:12]}"
 
